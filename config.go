@@ -1,0 +1,103 @@
+package celeris
+
+import (
+	"cmp"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Limits that hold where [Config] says nothing.
+const (
+	defaultAddr              = ":8080"
+	defaultReadHeaderTimeout = 10 * time.Second
+	defaultIdleTimeout       = 120 * time.Second
+	defaultMaxStall          = 60 * time.Second
+	defaultDrainTimeout      = 10 * time.Second
+	defaultMaxBody           = 4 << 20
+	defaultMaxHeaderBytes    = 64 << 10
+)
+
+// Config is what a [Server] is made from. The zero Config serves cleartext HTTP/1.1 and HTTP/2 on port
+// 8080 with limits that are safe on the open internet.
+type Config struct {
+	// Addr is the TCP address that Start and StartContext listen on. Empty means ":8080".
+	Addr string
+
+	// TLSConfig makes the server speak TLS, with HTTP/2 and HTTP/1.1 offered to the client. It must
+	// hold a certificate or a way to get one, and is copied by [New]. Nil means cleartext: HTTP/1.1 and
+	// HTTP/2 with prior knowledge (h2c).
+	TLSConfig *tls.Config
+
+	// Logger receives what the server has to report, and what net/http reports to its error log. Nil
+	// means [slog.Default] as it is when [New] is called.
+	Logger *slog.Logger
+
+	// ReadHeaderTimeout bounds how long a client may take to send the head of a request. Zero means 10 s.
+	ReadHeaderTimeout time.Duration
+
+	// IdleTimeout is how long a connection is kept open between two requests. Zero means 120 s.
+	IdleTimeout time.Duration
+
+	// WriteTimeout bounds an ordinary request from the end of its head to the end of its response. It
+	// never applies to a stream. Zero means that there is no bound.
+	WriteTimeout time.Duration
+
+	// MaxStall is how long a stream may make no progress before it is ended. Zero means 60 s.
+	MaxStall time.Duration
+
+	// DrainTimeout is how long a shutdown waits for requests and streams to end before it cuts them,
+	// where the context given to Shutdown has no deadline. Zero means 10 s.
+	DrainTimeout time.Duration
+
+	// MaxBody is how many bytes of a request's body can be read; [Route.MaxBody] changes it for one
+	// route. Zero means 4 MiB; for no bound at all say [math.MaxInt64].
+	MaxBody int64
+
+	// MaxHeaderBytes bounds the head of a request. Zero means 64 KiB.
+	MaxHeaderBytes int
+
+	// ErrorHandler renders the errors that handlers and middleware return. It is called while nothing of
+	// the response has been written, with an error that always has an [HTTPError] with a valid code in its
+	// chain. Nil means [DefaultErrorHandler]. It is called by many goroutines at once.
+	ErrorHandler func(*Context, error)
+}
+
+// withDefaults returns c with every default filled in. It panics if a value makes no sense.
+func (c Config) withDefaults() Config {
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"ReadHeaderTimeout", int64(c.ReadHeaderTimeout)},
+		{"IdleTimeout", int64(c.IdleTimeout)},
+		{"WriteTimeout", int64(c.WriteTimeout)},
+		{"MaxStall", int64(c.MaxStall)},
+		{"DrainTimeout", int64(c.DrainTimeout)},
+		{"MaxBody", c.MaxBody},
+		{"MaxHeaderBytes", int64(c.MaxHeaderBytes)},
+	} {
+		if f.value < 0 {
+			panic(fmt.Sprintf("celeris: Config.%s is negative (%d): leave it zero for the default, or give a positive value", f.name, f.value))
+		}
+	}
+	if t := c.TLSConfig; t != nil {
+		if len(t.Certificates) == 0 && t.GetCertificate == nil && t.GetConfigForClient == nil {
+			panic("celeris: Config.TLSConfig has no certificate: set Certificates, GetCertificate or GetConfigForClient")
+		}
+		c.TLSConfig = t.Clone()
+	}
+	c.Addr = cmp.Or(c.Addr, defaultAddr)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.ReadHeaderTimeout = cmp.Or(c.ReadHeaderTimeout, defaultReadHeaderTimeout)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)
+	c.MaxStall = cmp.Or(c.MaxStall, defaultMaxStall)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, defaultDrainTimeout)
+	c.MaxBody = cmp.Or(c.MaxBody, defaultMaxBody)
+	c.MaxHeaderBytes = cmp.Or(c.MaxHeaderBytes, defaultMaxHeaderBytes)
+	if c.ErrorHandler == nil {
+		c.ErrorHandler = DefaultErrorHandler
+	}
+	return c
+}

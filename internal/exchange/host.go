@@ -1,0 +1,126 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/goceleris/celeris/engine"
+)
+
+// ErrDraining is what [Host.Add] answers once the host drains.
+var ErrDraining = errors.New("celeris: server is shutting down")
+
+// Host is a server's register of its open streams and of the user code that runs for them. Its methods
+// may be called from any goroutine.
+type Host struct {
+	// MaxStall is how long a stream of this host may make no progress. It is set before the host is used.
+	MaxStall time.Duration
+
+	// mu guards the fields below; nothing of anybody else is called under it.
+	mu       sync.Mutex
+	draining bool
+	streams  map[engine.Stream]struct{}
+	calls    map[string]int // running user code by route
+	changed  chan struct{}  // closed and replaced when a stream or a call ends; nil while nobody waits
+}
+
+// Add registers an open stream.
+func (h *Host) Add(s engine.Stream) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return ErrDraining
+	}
+	if h.streams == nil {
+		h.streams = make(map[engine.Stream]struct{})
+	}
+	h.streams[s] = struct{}{}
+	return nil
+}
+
+// Remove takes a stream out that has ended.
+func (h *Host) Remove(s engine.Stream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.streams, s)
+	h.signal()
+}
+
+// Enter counts user code that begins to run for route; the returned function, called once, ends it.
+func (h *Host) Enter(route string) (leave func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.calls == nil {
+		h.calls = make(map[string]int)
+	}
+	h.calls[route]++
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.calls[route]--; h.calls[route] == 0 {
+			delete(h.calls, route)
+		}
+		h.signal()
+	}
+}
+
+func (h *Host) signal() {
+	if h.changed != nil {
+		close(h.changed)
+		h.changed = nil
+	}
+}
+
+// Drain refuses new streams from here on and returns those that are open.
+func (h *Host) Drain() []engine.Stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.draining = true
+	return slices.Collect(maps.Keys(h.streams))
+}
+
+// Draining reports whether Drain was called.
+func (h *Host) Draining() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.draining
+}
+
+// Len returns how many streams are open.
+func (h *Host) Len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.streams)
+}
+
+// Running returns how much user code runs, by route.
+func (h *Host) Running() map[string]int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.calls)
+}
+
+// Wait returns nil when no stream is open and no user code runs, or the cause for which ctx ended.
+func (h *Host) Wait(ctx context.Context) error {
+	for {
+		h.mu.Lock()
+		if len(h.streams) == 0 && len(h.calls) == 0 {
+			h.mu.Unlock()
+			return nil
+		}
+		if h.changed == nil {
+			h.changed = make(chan struct{})
+		}
+		changed := h.changed
+		h.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package celeris
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/goceleris/celeris/internal/exchange"
+)
+
+// listening is one call of Serve.
+type listening struct {
+	http   *http.Server
+	closed chan struct{}           // closed when a shutdown has closed the listener
+	cut    context.CancelCauseFunc // ends the contexts of all requests
+}
+
+// Start listens on [Config.Addr] and serves until SIGINT or SIGTERM, then shuts down gracefully. A second
+// signal ends the process at once. It returns what [Server.Serve] would.
+func (s *Server) Start() error {
+	signaled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	context.AfterFunc(signaled, func() {
+		stop() // first, so that the next signal finds its default action again
+		cancel()
+	})
+	return s.StartContext(ctx)
+}
+
+// StartContext listens on [Config.Addr] and serves until ctx ends, then shuts down gracefully. It returns
+// what [Server.Serve] would.
+func (s *Server) StartContext(ctx context.Context) error {
+	var lc net.ListenConfig
+	// A multipath socket is another kind of socket, of which streams can't be sure what it supports.
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(context.WithoutCancel(ctx), "tcp", s.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("celeris: listen on %q: %w", s.cfg.Addr, err)
+	}
+	return s.Serve(ctx, l)
+}
+
+// Serve serves the connections of l until ctx ends or [Server.Shutdown] is called, and returns when the
+// shutdown is complete, with its result. When ctx ends it has [Config.DrainTimeout] for that. The values
+// of ctx are those of the requests' contexts. Serve closes l. It may be called for several listeners, each
+// shutdown ends all of them; after one, it returns [http.ErrServerClosed].
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	s.seal()
+	defer l.Close()
+	ln := s.newListening(ctx)
+	if !s.open(ln, l) {
+		return http.ErrServerClosed
+	}
+	stop := context.AfterFunc(ctx, func() {
+		_ = s.Shutdown(context.WithoutCancel(ctx)) // its result is that of Serve
+	})
+	defer stop()
+	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "listening",
+		slog.String("addr", l.Addr().String()), slog.Bool("tls", s.cfg.TLSConfig != nil))
+	var err error
+	if s.cfg.TLSConfig != nil {
+		err = ln.http.ServeTLS(l, "", "")
+	} else {
+		err = ln.http.Serve(l)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return s.joinShutdown()
+	}
+	return fmt.Errorf("celeris: serve: %w", err)
+}
+
+func (s *Server) newListening(ctx context.Context) *listening {
+	base, cut := context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), ownKey{}, s))
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	ln := &listening{
+		cut:    cut,
+		closed: make(chan struct{}),
+		http: &http.Server{
+			Handler:           s,
+			Protocols:         protocols,
+			TLSConfig:         s.cfg.TLSConfig.Clone(),
+			ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
+			IdleTimeout:       s.cfg.IdleTimeout,
+			WriteTimeout:      s.cfg.WriteTimeout,
+			MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
+			ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelWarn),
+			BaseContext:       func(net.Listener) context.Context { return base },
+			ConnContext:       exchange.ConnContext,
+		},
+	}
+	ln.http.RegisterOnShutdown(func() { close(ln.closed) })
+	return ln
+}
+
+// open makes a listener known to Shutdown, and reports false if that was called already.
+func (s *Server) open(ln *listening, l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shutdown != nil {
+		return false
+	}
+	s.servers = append(s.servers, ln)
+	s.addr = cmp.Or(s.addr, l.Addr())
+	return true
+}
+
+// Addr is the address of the first listener that was given to Serve, or nil.
+func (s *Server) Addr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addr
+}
