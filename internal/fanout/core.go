@@ -1,0 +1,275 @@
+package fanout
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Errors of a [Core].
+var (
+	ErrClosed        = errors.New("fanout: core is closed")
+	ErrFrameTooLarge = errors.New("fanout: frame is too large")
+	ErrOrder         = errors.New("fanout: position is not above the head")
+	ErrTooManyTopics = errors.New("fanout: too many topics")
+)
+
+// Core owns the logs of all topics and knows their members. Its methods may be called from any goroutine.
+type Core struct {
+	cfg       Config
+	epoch     string
+	maxStamp  int
+	head      atomic.Uint64
+	pump      *pump
+	callbacks *callbacks
+	stats     counters
+
+	// mu guards what follows and the fields of Topic that say so. It comes before Member.mu.
+	mu       sync.Mutex
+	closed   bool
+	topics   map[string]*Topic
+	idle     *list.List // topics without members, the longest untouched first
+	floors   floors
+	segments queue                // all segments in the order they were made
+	bytes    int                  // what the logs cost
+	members  map[*Member]struct{} // those with an owner
+	empty    chan struct{}        // closed when the last member leaves; nil while nobody waits
+	dirty    []*Topic             // published to since the pump last looked
+	moves    []move               // joins and leaves since then
+	laps     []*lap               // asked for since then
+}
+
+type counters struct {
+	published, delivered, dropped, resyncs, removed, closed, panics, throttled atomic.Int64
+}
+
+// Stats is a snapshot of a core's counters and gauges.
+type Stats struct {
+	Members, Topics             int
+	HistoryFrames, HistoryBytes int
+	Callbacks                   int   // running now
+	Published                   int64 // frames
+	Delivered                   int64 // frames handed to members' transports, private ones not counted
+	Dropped                     int64 // frames skipped by a resync, as far as the logs could still count them
+	Resyncs                     int64 // notices and snapshots sent for a loss
+	Removed, Closed             int64 // verdicts carried out
+	CallbackPanics              int64
+	Throttled                   int64 // publishes that waited for a pass
+}
+
+// NewCore returns a core that runs one goroutine, its pump, until [Core.Stop].
+func NewCore(cfg Config) *Core {
+	cfg = cfg.withDefaults()
+	c := &Core{
+		cfg: cfg, epoch: cmp.Or(cfg.Epoch, NewEpoch()), floors: floors{base: cfg.Floor}, topics: make(map[string]*Topic), idle: list.New(),
+		members: make(map[*Member]struct{}),
+	}
+	c.head.Store(uint64(cfg.Floor))
+	c.maxStamp = cfg.Framing.MaxStamp(c.epoch)
+	c.callbacks = &callbacks{max: cfg.MaxCallbacks, panics: &c.stats.panics, log: cfg.Logger}
+	c.pump = newPump(c)
+	return c
+}
+
+// Epoch is the first half of every id of this core.
+func (c *Core) Epoch() string { return c.epoch }
+
+// Head is the newest position.
+func (c *Core) Head() Position { return Position(c.head.Load()) }
+
+// Publish appends frame to the logs of topics and returns its position. It does not keep frame. With a
+// topic named twice the frame is appended once.
+//
+// It waits for no reader; when the members' passes are half the retention behind, it yields to them, for
+// 100 ms at most or until ctx ends.
+func (c *Core) Publish(ctx context.Context, frame []byte, topics ...string) (Position, error) {
+	return c.publish(ctx, 0, frame, topics)
+}
+
+// Insert is Publish for a position that somebody else gave; [ErrOrder] means that it is not above the head.
+func (c *Core) Insert(ctx context.Context, p Position, frame []byte, topics ...string) error {
+	_, err := c.publish(ctx, p, frame, topics)
+	return err
+}
+
+// publish appends at p, or at the next position if it is 0.
+func (c *Core) publish(ctx context.Context, p Position, frame []byte, topics []string) (Position, error) {
+	if len(frame) > c.cfg.MaxFrame {
+		return 0, ErrFrameTooLarge
+	}
+	if len(topics) > MaxTopicsPerMember {
+		return 0, ErrTooManyTopics
+	}
+	if len(topics) > 1 {
+		topics = slices.Compact(slices.Sorted(slices.Values(topics)))
+	}
+	// A large frame is copied outside the lock, with room for its stamp, and shared between its topics.
+	var large []byte
+	if len(frame) > AloneAbove {
+		large = make([]byte, c.maxStamp+len(frame))
+		copy(large[c.maxStamp:], frame)
+	}
+	now := time.Now().UnixNano()
+
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return 0, ErrClosed
+	}
+	if p != 0 && p <= c.Head() {
+		c.mu.Unlock()
+		return 0, ErrOrder
+	}
+	// Topics first: either all of them take the frame or none.
+	var few [4]*Topic
+	into := few[:0]
+	for _, name := range topics {
+		t, err := c.topic(name, now)
+		if err != nil {
+			c.mu.Unlock()
+			return 0, err
+		}
+		into = append(into, t)
+	}
+	if slices.ContainsFunc(into, func(t *Topic) bool { return t.dropped }) {
+		c.mu.Unlock() // its own topics had to make room for each other
+		return 0, ErrTooManyTopics
+	}
+	if p == 0 {
+		p = c.Head() + 1
+	}
+	for _, t := range into {
+		c.append(t, p, frame, large, now)
+		if !t.dirty {
+			t.dirty = true
+			c.dirty = append(c.dirty, t)
+		}
+	}
+	c.head.Store(uint64(p))
+	c.retain(len(into))
+	lap := c.lapped(into)
+	c.mu.Unlock()
+
+	c.stats.published.Add(1)
+	c.pump.kick()
+	if lap != nil {
+		c.yield(ctx, lap)
+	}
+	return p, nil
+}
+
+// append writes stamp and frame to the log of t.
+func (c *Core) append(t *Topic, p Position, frame, large []byte, now int64) {
+	var s *segment
+	var fresh bool
+	var off, end int
+	if large != nil {
+		var room [64]byte
+		stamp := c.cfg.Framing.AppendStamp(room[:0], c.epoch, p)
+		off, end = c.maxStamp-len(stamp), len(large)
+		copy(large[off:], stamp)
+		s, fresh = newSegment(t, 0, 1, t.events, t.bytes), true
+		s.buf = large
+	} else {
+		s, fresh = t.room(c.maxStamp + len(frame))
+		off = s.used
+		b := c.cfg.Framing.AppendStamp(s.buf[off:off], c.epoch, p)
+		end = off + len(b) + copy(s.buf[off+len(b):], frame)
+	}
+	before := s.size()
+	if fresh {
+		before = 0
+	}
+	s.add(p, off, end, now)
+	c.bytes += s.size() - before
+	if fresh {
+		t.attach(s)
+		c.segments.push(s)
+	}
+	expired := t.oldest
+	t.appended(s, p, end-off, c.cfg.History, now)
+	for expired != nil && expired != t.oldest && !expired.freed {
+		c.free(t)
+	}
+	if t.idle != nil {
+		c.idle.MoveToBack(t.idle)
+	}
+}
+
+// Members returns the members of this moment, but for those without an owner.
+func (c *Core) Members() []*Member {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.members))
+}
+
+// Followers returns how many members have joined topic and not left it.
+func (c *Core) Followers(topic string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.topics[topic]; t != nil {
+		return t.members
+	}
+	return 0
+}
+
+// Refuse ends publishing and joining: both answer ErrClosed from here on.
+func (c *Core) Refuse() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+}
+
+// WaitEmpty returns nil when the core has no member with an owner, or the cause for which ctx ended.
+func (c *Core) WaitEmpty(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		if len(c.members) == 0 {
+			c.mu.Unlock()
+			return nil
+		}
+		if c.empty == nil {
+			c.empty = make(chan struct{})
+		}
+		empty := c.empty
+		c.mu.Unlock()
+		select {
+		case <-empty:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Stop ends the pump and waits for it, and for the callbacks until ctx ends. The core is refused first.
+func (c *Core) Stop(ctx context.Context) error {
+	c.Refuse()
+	c.pump.stop()
+	return c.callbacks.wait(ctx)
+}
+
+// Stats returns the counters and gauges of this moment.
+func (c *Core) Stats() Stats {
+	s := Stats{
+		Callbacks: c.callbacks.count(),
+		Published: c.stats.published.Load(), Delivered: c.stats.delivered.Load(), Dropped: c.stats.dropped.Load(),
+		Resyncs: c.stats.resyncs.Load(), Removed: c.stats.removed.Load(), Closed: c.stats.closed.Load(),
+		CallbackPanics: c.stats.panics.Load(), Throttled: c.stats.throttled.Load(),
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.Members, s.Topics, s.HistoryBytes = len(c.members), len(c.topics), c.bytes
+	for _, t := range c.topics {
+		s.HistoryFrames += t.kept
+	}
+	return s
+}
+
+// CountPanic counts a panic of user code that ran for a member of this core.
+func (c *Core) CountPanic() { c.stats.panics.Add(1) }

@@ -1,0 +1,72 @@
+package fanout
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+const (
+	lapWait  = 100 * time.Millisecond
+	lapCheck = 200 * time.Microsecond
+)
+
+// lap is what publishers wait for that are half a topic's history ahead of its members' passes: until those whose
+// transport takes bytes have caught up. Otherwise a burst would outrun readers that are only waiting for a processor.
+type lap struct {
+	topic *Topic
+	until Position
+	count uint64
+	over  chan struct{}
+}
+
+// lapped returns the lap that a publisher to these topics must wait for, or nil.
+func (c *Core) lapped(topics []*Topic) *lap {
+	var wait *lap
+	for _, t := range topics {
+		if t.members == 0 {
+			t.caught = t.events
+		}
+		if t.events-t.caught <= uint64(c.cfg.History/2) {
+			continue
+		}
+		if t.lap == nil {
+			t.lap = &lap{topic: t, until: c.Head(), count: t.events, over: make(chan struct{})}
+			c.laps = append(c.laps, t.lap)
+		}
+		wait = t.lap
+	}
+	return wait
+}
+
+// yield waits for a lap, for 100 ms at most.
+func (c *Core) yield(ctx context.Context, l *lap) {
+	c.stats.throttled.Add(1)
+	limit := time.NewTimer(lapWait)
+	defer limit.Stop()
+	select {
+	case <-l.over:
+	case <-limit.C:
+	case <-ctx.Done():
+	case <-c.pump.quit:
+	}
+}
+
+// finish ends the laps whose members have caught up.
+func (p *pump) finish() {
+	now := nanotime()
+	p.laps = slices.DeleteFunc(p.laps, func(l *lap) bool {
+		for m := range p.topics[l.topic] {
+			from := m.blockedFrom.Load()
+			if Position(m.seen.Load()) < l.until && (from == 0 || from > now) {
+				return false
+			}
+		}
+		c := p.core
+		c.mu.Lock()
+		l.topic.lap, l.topic.caught = nil, max(l.topic.caught, l.count)
+		c.mu.Unlock()
+		close(l.over)
+		return true
+	})
+}

@@ -1,0 +1,197 @@
+package fanout
+
+import (
+	"context"
+	"log/slog"
+)
+
+// fall records that the member's next frame is gone.
+func (m *Member) fall(head Position) {
+	reason := Expired
+	if m.armed {
+		reason = Lagged
+	}
+	m.drop(reason, head, 0, false)
+}
+
+// drop moves the cursor to head and adds what is skipped to the member's loss. Who was only to be told that it
+// is new has lost something then, whether its snapshot succeeds or not.
+func (m *Member) drop(reason string, head Position, frames int, known bool) {
+	if m.loss.reason == "" || m.loss.reason == New {
+		m.loss = loss{reason: reason}
+	}
+	m.loss.dropped += frames
+	m.loss.unknown = m.loss.unknown || !known
+	m.cursor = max(m.cursor, head)
+}
+
+// tell brings the member's loss forward: private frames that were queued before it, then the notice or the
+// snapshot. It returns false while the snapshot is being built.
+func (m *Member) tell(out *batch, head Position) bool {
+	c, l := m.core, &m.loss
+	if len(m.queue) > 0 && m.precedes(m.queue[0].barrier) {
+		m.pop(out)
+		return true
+	}
+	if c.cfg.Snapshot != nil {
+		switch l.snap {
+		case snapNone:
+			m.ask(head)
+			return false
+		case snapRunning:
+			return false
+		case snapDone:
+		}
+		if l.frame != nil {
+			m.cursor = max(m.cursor, l.notice.Position)
+			m.armed = false // what came while it was built is a replay
+			out.add(l.frame)
+			m.told(l.notice)
+			return true
+		}
+	}
+	if l.reason == New {
+		m.loss = loss{}
+		out.add(c.cfg.Framing.AppendPosition(nil, c.epoch, m.cursor))
+		return true
+	}
+	n := m.notice(head)
+	m.cursor = max(m.cursor, head)
+	m.told(n)
+	out.add(c.cfg.Framing.AppendNotice(nil, n))
+	return true
+}
+
+// precedes reports whether a private frame with that barrier goes out before the member's loss is told.
+func (m *Member) precedes(barrier Position) bool {
+	l := &m.loss
+	answered := l.snap == snapDone && l.frame != nil
+	switch {
+	case barrier <= m.cursor:
+		return true
+	case l.reason == New: // without a snapshot, what is due up to the barrier comes first
+		return answered && barrier <= l.notice.Position
+	case l.snap == snapRunning || answered:
+		return barrier <= l.notice.Position
+	default:
+		return true
+	}
+}
+
+// told ends a loss.
+func (m *Member) told(n Notice) {
+	if n.Reason != New {
+		m.core.stats.resyncs.Add(1)
+		m.core.stats.dropped.Add(int64(n.Dropped))
+	}
+	m.loss = loss{}
+}
+
+// notice is what a member is told that goes on from head.
+func (m *Member) notice(head Position) Notice {
+	n := Notice{Reason: m.loss.reason, Epoch: m.core.epoch, Position: head, Stamped: true}
+	if frames, _, ok := m.due(head); ok && !m.loss.unknown {
+		n.Dropped = m.loss.dropped + frames
+	}
+	return n
+}
+
+// ask has the snapshot built, as of head or later.
+func (m *Member) ask(head Position) {
+	c := m.core
+	m.asked++
+	q, n := m.asked, m.notice(head)
+	m.loss.snap, m.loss.notice = snapRunning, n
+	ok := c.callbacks.run(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), c.cfg.SnapshotTimeout)
+		defer cancel()
+		stop := context.AfterFunc(ctx, func() { m.answer(q, nil) })
+		defer stop()
+		body, err := c.cfg.Snapshot(ctx, m.owner, n)
+		if err != nil {
+			c.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "snapshot failed", slog.Any("error", err))
+			m.answer(q, nil)
+			return
+		}
+		m.answer(q, append(c.cfg.Framing.AppendStamp(make([]byte, 0, c.maxStamp+len(body)), c.epoch, n.Position), body...))
+	}, func() { m.Finish(ErrPanicked, nil, false) })
+	if !ok {
+		m.loss.snap = snapDone
+		m.driver.Wake()
+	}
+}
+
+// answer takes the frame for question q, nil if there is none; a late one is ignored.
+func (m *Member) answer(q int, frame []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.loss.snap == snapRunning && q == m.asked {
+		m.loss.snap, m.loss.frame = snapDone, frame
+		m.driver.Wake()
+	}
+}
+
+// judge decides whether the member, whose transport refuses bytes, is slow.
+func (m *Member) judge() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.core
+	if c == nil || m.over || m.closing || m.removed || m.blockedFrom.Load() == 0 {
+		return
+	}
+	// What a snapshot was asked for with stays as it is until it is told.
+	if m.loss.snap != snapNone {
+		return
+	}
+	head := c.Head()
+	frames, bytes, ok := m.due(head)
+	switch {
+	case !ok:
+		m.fall(head)
+	case m.within(frames, bytes):
+		m.armed = true
+	case m.loss.reason != "":
+		m.drop(Lagged, head, frames, true)
+	case !m.armed || m.deciding:
+	case c.cfg.OnSlow == nil:
+		m.drop(Lagged, head, frames, true)
+	default:
+		m.deciding = c.callbacks.run(
+			func() { m.verdict(c.cfg.OnSlow(m.owner, Lag{Frames: frames, Bytes: bytes})) },
+			func() { m.Finish(ErrPanicked, nil, false) })
+	}
+}
+
+func (m *Member) within(frames, bytes int) bool {
+	return frames <= m.core.cfg.SubscriberBuffer && bytes <= m.core.cfg.MaxLagBytes
+}
+
+// verdict carries out what OnSlow said, unless the member has recovered or was dropped meanwhile.
+func (m *Member) verdict(v Verdict) {
+	farewell := m.owner.Farewell(ErrSlow)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.deciding = false
+	c := m.core
+	if m.over || m.closing || m.removed || m.loss.reason != "" || m.blockedFrom.Load() == 0 {
+		return
+	}
+	head := c.Head()
+	frames, bytes, ok := m.due(head)
+	if !ok || m.within(frames, bytes) {
+		return
+	}
+	switch v {
+	case Remove:
+		m.removed = true
+		c.stats.removed.Add(1)
+		m.enqueue(c.cfg.Framing.AppendNotice(nil, Notice{Reason: Removed, Dropped: frames}))
+	case Close:
+		c.stats.closed.Add(1)
+		m.closing, m.reason, m.farewell, m.closeAt = true, ErrSlow, farewell, m.cursor
+		m.wakeSenders()
+	default:
+		m.drop(Lagged, head, frames, true)
+	}
+	m.driver.Wake()
+}

@@ -1,0 +1,333 @@
+package fanout
+
+import (
+	"math"
+	"slices"
+)
+
+// Status is what [Member.Next] says of what comes after.
+type Status int
+
+const (
+	// Idle means that nothing is due until the driver is woken.
+	Idle Status = iota
+	// More means that the limit was reached: call again after sending.
+	More
+	// Finished means that nothing comes behind what was returned: send it and call End.
+	Finished
+)
+
+// batch is what one call of Next gathers.
+type batch struct {
+	bufs  [][]byte
+	n     int // bytes
+	limit int
+}
+
+func (b *batch) add(p []byte) {
+	b.bufs = append(b.bufs, p)
+	b.n += len(p)
+}
+
+// Next appends to bufs what is due now, whole frames in order, and stops at or just behind limit bytes. What it
+// returns is immutable; it is sent completely before Next is called again. A pass is a series of calls until
+// the status is not More.
+func (m *Member) Next(bufs [][]byte, limit int) ([][]byte, Status) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := batch{bufs: bufs, limit: limit}
+	st := m.next(&out)
+	if m.removed || m.closing || m.loss.reason != "" {
+		m.seen.Store(uint64(forever))
+	} else {
+		m.seen.Store(uint64(m.cursor))
+	}
+	return out.bufs, st
+}
+
+func (m *Member) next(out *batch) Status {
+	if m.cut || m.over {
+		return Finished
+	}
+	var head Position
+	if m.core != nil {
+		head = m.core.Head()
+	}
+	if m.announce && m.loss.reason == "" && !m.closing {
+		m.announce = false
+		out.add(m.core.cfg.Framing.AppendPosition(nil, m.core.epoch, m.cursor))
+	}
+	for out.n < out.limit {
+		if m.loss.reason != "" && !m.closing {
+			if !m.tell(out, head) {
+				return Idle
+			}
+			continue
+		}
+		switch m.frames(out, m.bound(head)) {
+		case stepFull:
+			return More
+		case stepFell:
+			if m.closing {
+				m.closeAt = m.cursor // it comes back with its old position and is told then
+			} else {
+				m.fall(head)
+			}
+			continue
+		case stepDone:
+		}
+		switch {
+		case len(m.queue) > 0:
+			m.pop(out)
+		case m.lost > 0:
+			m.tellLost(out, m.lost)
+			m.lost = 0
+		case m.closing:
+			if m.farewell != nil {
+				out.add(m.farewell)
+				m.farewell = nil
+			}
+			return Finished
+		default:
+			m.armed = true
+			return Idle
+		}
+	}
+	return More
+}
+
+// Step is Next for a reader without a wire: it returns the next frame, or a notice, and More; or neither.
+func (m *Member) Step() (frame []byte, n *Notice, st Status) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.cut || m.over {
+		return nil, nil, Finished
+	}
+	head := m.core.Head()
+	if m.loss.reason == New {
+		m.loss = loss{}
+	}
+	for m.loss.reason == "" {
+		out := batch{limit: 1}
+		if m.frames(&out, m.bound(head)) == stepFell {
+			m.fall(head)
+			continue
+		}
+		if len(out.bufs) > 0 {
+			return out.bufs[0], nil, More
+		}
+		if m.closing {
+			return nil, nil, Finished
+		}
+		m.armed = true
+		return nil, nil, Idle
+	}
+	notice := m.notice(head)
+	m.cursor = max(m.cursor, head)
+	m.told(notice)
+	return nil, &notice, More
+}
+
+// bound is how far frames may go before something else has its turn.
+func (m *Member) bound(head Position) Position {
+	b := head
+	if m.closing {
+		if b = m.closeAt; m.loss.reason != "" {
+			b = m.cursor
+		}
+	}
+	if len(m.queue) > 0 {
+		b = min(b, m.queue[0].barrier)
+	}
+	return b
+}
+
+type step int
+
+const (
+	stepDone step = iota // everything up to the bound is out, the cursor stands there
+	stepFull             // the limit was reached first
+	stepFell             // the next frame is gone
+)
+
+// frames adds what is due in (cursor, bound].
+func (m *Member) frames(out *batch, bound Position) step {
+	if m.core == nil || m.removed || bound <= m.cursor {
+		return stepDone
+	}
+	var few [8]reader
+	rs, ok := m.readers(few[:0], bound)
+	if !ok {
+		return stepFell
+	}
+	count := 0
+	for len(rs) > 0 {
+		if out.n >= out.limit {
+			m.core.stats.delivered.Add(int64(count))
+			return stepFull
+		}
+		i, upTo := first(rs)
+		p, last, n := rs[i].take(upTo, out.limit-out.n)
+		out.add(p)
+		m.cursor = last
+		count += n
+		rs = skip(rs, last)
+	}
+	m.core.stats.delivered.Add(int64(count))
+	m.cursor = bound
+	if m.leaving > 0 {
+		m.subs = slices.DeleteFunc(m.subs, func(s sub) bool { return s.until <= bound })
+		m.leaving = 0
+		for _, s := range m.subs {
+			if s.until != forever {
+				m.leaving++
+			}
+		}
+	}
+	return stepDone
+}
+
+// readers appends one reader for each topic that has something due in (cursor, bound]; it is not ok when the
+// first of that is gone.
+func (m *Member) readers(rs []reader, bound Position) (_ []reader, ok bool) {
+	for i := range m.subs {
+		s := &m.subs[i]
+		from, upTo := max(m.cursor, s.from), min(bound, s.until)
+		if from >= upTo || Position(s.topic.last.Load()) <= from {
+			continue
+		}
+		v := s.topic.view.Load()
+		if v.freed > from {
+			return rs, false
+		}
+		if r := newReader(v, from, upTo); r.more() {
+			rs = append(rs, r)
+		}
+	}
+	return rs, true
+}
+
+// reader walks the frames of one log in (from, upTo].
+type reader struct {
+	segs []*segment
+	list []entry // published entries of segs[0]
+	at   int     // next entry
+	upTo Position
+}
+
+func newReader(v *view, from, upTo Position) reader {
+	segs := v.segs
+	for len(segs) > 1 && segs[1].published()[0].pos <= from {
+		if n := len(segs) / 2; segs[n].published()[0].pos <= from {
+			segs = segs[n:]
+		} else {
+			segs = segs[1:]
+		}
+	}
+	r := reader{segs: segs, upTo: upTo}
+	if len(segs) > 0 {
+		r.list = segs[0].published()
+		r.at = after(r.list, from)
+	}
+	return r
+}
+
+// more reports whether there is a next entry, and goes on to the segment that holds it.
+func (r *reader) more() bool {
+	for r.at == len(r.list) {
+		if len(r.segs) < 2 {
+			return false
+		}
+		r.segs = r.segs[1:]
+		r.list, r.at = r.segs[0].published(), 0
+	}
+	return r.list[r.at].pos <= r.upTo
+}
+
+func (r *reader) peek() Position { return r.list[r.at].pos }
+
+// take returns the bytes of the next entries up to position upTo that are contiguous, one at least, and else
+// no more than limit bytes; with the last one's position and their count.
+func (r *reader) take(upTo Position, limit int) (p []byte, last Position, n int) {
+	list := r.list[r.at:]
+	upTo = min(upTo, r.upTo)
+	n = 1
+	if list[len(list)-1].pos <= upTo {
+		n = len(list)
+	} else if k := after(list, upTo); k > 1 {
+		n = k
+	}
+	if int(list[n-1].end-list[0].off) > limit {
+		n = max(1, afterOffset(list[:n], int(list[0].off)+limit))
+	}
+	r.at += n
+	return r.segs[0].buf[list[0].off:list[n-1].end:list[n-1].end], list[n-1].pos, n
+}
+
+// afterOffset returns how many entries end at or before an offset.
+func afterOffset(list []entry, end int) int {
+	n, _ := slices.BinarySearchFunc(list, end, func(e entry, end int) int {
+		if int(e.end) <= end {
+			return -1
+		}
+		return 1
+	})
+	return n
+}
+
+// first returns the reader with the lowest next position and how far it may go before another has its turn.
+func first(rs []reader) (i int, upTo Position) {
+	upTo = math.MaxUint64
+	for j := 1; j < len(rs); j++ {
+		if p := rs[j].peek(); p < rs[i].peek() {
+			i = j
+		}
+	}
+	for j := range rs {
+		if j != i {
+			upTo = min(upTo, max(rs[j].peek(), 1)-1)
+		}
+	}
+	return i, upTo
+}
+
+// skip moves readers past a position that was sent, and drops those that are through.
+func skip(rs []reader, sent Position) []reader {
+	left := rs[:0]
+	for i := range rs {
+		if advance(&rs[i], sent) {
+			left = append(left, rs[i])
+		}
+	}
+	return left
+}
+
+func advance(r *reader, sent Position) bool {
+	for r.more() {
+		if r.peek() > sent {
+			return true
+		}
+		r.at++
+	}
+	return false
+}
+
+// due counts the distinct frames, and their bytes, that are due in (cursor, upTo]; it is not ok when the first of them
+// is gone.
+func (m *Member) due(upTo Position) (frames, bytes int, ok bool) {
+	if m.core == nil || m.removed {
+		return 0, 0, true
+	}
+	var few [8]reader
+	rs, ok := m.readers(few[:0], upTo)
+	if !ok {
+		return 0, 0, false
+	}
+	for len(rs) > 0 {
+		i, end := first(rs)
+		p, last, n := rs[i].take(end, math.MaxInt)
+		frames, bytes = frames+n, bytes+len(p)
+		rs = skip(rs, last)
+	}
+	return frames, bytes, true
+}

@@ -1,0 +1,70 @@
+package fanout
+
+import (
+	"sort"
+	"sync/atomic"
+)
+
+const (
+	minSegment = 1 << 10
+	maxSegment = 256 << 10
+	// AloneAbove is the size, in bytes, above which a frame shares its memory with no other.
+	AloneAbove = 64 << 10
+	entryBytes = 16
+)
+
+// entry is one frame of a segment: buf[off:end].
+type entry struct {
+	pos      Position
+	off, end uint32
+}
+
+// segment is a run of frames. One writer, under the core's lock, appends; readers need no lock: they see the
+// first n entries and the bytes these name, none of which ever changes again.
+type segment struct {
+	buf        []byte
+	entries    atomic.Pointer[[]entry] // replaced by a larger copy when full
+	n          atomic.Int32
+	firstEvent uint64 // how many frames the log had before this segment
+	firstByte  uint64 // how many bytes
+	topic      *Topic
+
+	// For the writer only.
+	used   int
+	newest int64 // when the last frame was appended, Unix nanoseconds
+	freed  bool
+}
+
+func newSegment(t *Topic, size, entries int, firstEvent, firstByte uint64) *segment {
+	s := &segment{buf: make([]byte, size), topic: t, firstEvent: firstEvent, firstByte: firstByte}
+	s.entries.Store(new(make([]entry, entries)))
+	return s
+}
+
+// add publishes the frame that the writer has put at buf[off:end].
+func (s *segment) add(p Position, off, end int, now int64) {
+	n := int(s.n.Load())
+	list := *s.entries.Load()
+	if n == len(list) {
+		list = append(list, make([]entry, n)...)
+		s.entries.Store(&list)
+	}
+	list[n] = entry{pos: p, off: uint32(off), end: uint32(end)}
+	s.used, s.newest = end, now
+	s.n.Store(int32(n + 1))
+}
+
+// published returns the entries that are visible now. The count is read first: the list that is read after
+// it holds at least as many.
+func (s *segment) published() []entry {
+	n := s.n.Load()
+	return (*s.entries.Load())[:n]
+}
+
+// size is what the segment costs in memory, in bytes.
+func (s *segment) size() int { return len(s.buf) + entryBytes*len(*s.entries.Load()) }
+
+// after returns the index of the first entry behind p.
+func after(list []entry, p Position) int {
+	return sort.Search(len(list), func(i int) bool { return list[i].pos > p })
+}

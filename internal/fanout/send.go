@@ -1,0 +1,94 @@
+package fanout
+
+// Send queues a frame for this member alone, behind everything published before the call. It does not copy
+// frame. It answers ErrQueueFull when the queue holds as many as it may, and ErrEnded after the end.
+func (m *Member) Send(frame []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.over || m.closing {
+		return ErrEnded
+	}
+	if len(m.queue) >= m.depth {
+		return ErrQueueFull
+	}
+	m.enqueue(frame)
+	m.driver.Wake()
+	return nil
+}
+
+func (m *Member) enqueue(frame []byte) {
+	p := private{frame: frame, barrier: m.cursor, lost: m.lost}
+	if m.core != nil {
+		p.barrier = max(m.cursor, m.core.Head())
+	}
+	m.lost = 0
+	m.queue = append(m.queue, p)
+}
+
+// Lose counts a private frame that its sender gave up; the member is told before its next private frame.
+func (m *Member) Lose() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.over && !m.closing {
+		m.lost++
+		m.driver.Wake()
+	}
+}
+
+// Depth returns how many private frames wait.
+func (m *Member) Depth() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.queue)
+}
+
+// Room yields a token when the private queue may have room again or the member is ending. Whoever takes it
+// tries again, and passes it on with [Member.PassRoom] when it is through: there may be others.
+func (m *Member) Room() <-chan struct{} { return m.room }
+
+// PassRoom lets the next waiting sender try.
+func (m *Member) PassRoom() { m.wakeSenders() }
+
+func (m *Member) wakeSenders() {
+	select {
+	case m.room <- struct{}{}:
+	default:
+	}
+}
+
+// pop moves the first private frame out.
+func (m *Member) pop(out *batch) {
+	p := m.queue[0]
+	m.queue[0] = private{}
+	if m.queue = m.queue[1:]; len(m.queue) == 0 {
+		m.queue = nil
+	}
+	if p.lost > 0 {
+		m.tellLost(out, p.lost)
+	}
+	out.add(p.frame)
+	m.wakeSenders()
+}
+
+func (m *Member) tellLost(out *batch, n int) {
+	if f := m.owner.Lost(n); f != nil {
+		out.add(f)
+	}
+}
+
+// Heartbeat returns a frame that carries the member's position, or nil when it has none to tell, because
+// something is due, is being told, or it gets no frames.
+func (m *Member) Heartbeat() []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.core
+	if c == nil || m.removed || m.closing || m.over || m.loss.reason != "" || len(m.queue) > 0 {
+		return nil
+	}
+	head := c.Head()
+	if frames, _, ok := m.due(head); !ok || frames > 0 {
+		return nil
+	}
+	m.cursor = max(m.cursor, head)
+	return c.cfg.Framing.AppendPosition(nil, c.epoch, m.cursor)
+}
