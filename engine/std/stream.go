@@ -1,0 +1,302 @@
+package std
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/goceleris/celeris/engine"
+	"github.com/goceleris/celeris/internal/fanout"
+)
+
+const (
+	piece        = 16 << 10
+	refusedAfter = 250 * time.Millisecond
+)
+
+// Defaults of [Config].
+const (
+	DefaultMaxStall  = 60 * time.Second
+	DefaultHeartbeat = 15 * time.Second
+)
+
+// Config says how a stream is driven.
+type Config struct {
+	// Context ends when the peer is gone.
+	Context context.Context
+	// Base is the writer that deadlines are set on.
+	Base http.ResponseWriter
+	// Out is what the stream writes to and flushes.
+	Out http.ResponseWriter
+	// MaxStall is how long one piece of at most 16 KiB may take. Zero means 60 s.
+	MaxStall time.Duration
+	// Heartbeat is how long the stream may be silent. Zero means 15 s.
+	Heartbeat time.Duration
+	// Beat is what is sent after that silence when there is no position to tell.
+	Beat []byte
+	// MaxAge is after which time OnAge is called, once; never if it is zero.
+	MaxAge time.Duration
+	OnAge  func()
+}
+
+// Stream drives one member. It is made on, and run by, the goroutine that owns the response; [Stream.Wake] and
+// [Stream.Interrupt] may be called from anywhere, also after the end.
+type Stream struct {
+	cfg    Config
+	base   *http.ResponseController
+	out    *http.ResponseController
+	member *fanout.Member
+	wake   chan struct{}
+	born   time.Time
+	sent   time.Time // when the last byte was handed over
+	bytes  int64
+	bufs   [][]byte
+	every  bool      // deadlines must be taken back after each pass
+	limit  time.Time // the deadline of the write that is under way
+
+	// mu guards what follows and every deadline that is set.
+	mu          sync.Mutex
+	interrupted bool
+	over        bool
+}
+
+var _ fanout.Driver = (*Stream)(nil)
+
+// New returns a stream that has not begun. proto is the major version of the request's protocol.
+func New(cfg Config, proto int) *Stream {
+	cfg.MaxStall = cmp.Or(cfg.MaxStall, DefaultMaxStall)
+	cfg.Heartbeat = cmp.Or(cfg.Heartbeat, DefaultHeartbeat)
+	return &Stream{
+		cfg: cfg, base: http.NewResponseController(cfg.Base), out: http.NewResponseController(cfg.Out),
+		wake: make(chan struct{}, 1), every: proto >= 2,
+	}
+}
+
+// Open writes the response's status and the first bytes, and flushes them. From here on the deadlines of the
+// server for ordinary requests don't apply.
+func (s *Stream) Open(first []byte) error {
+	s.born = time.Now()
+	if err := s.base.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("std: lift the read deadline: %w", err)
+	}
+	s.cfg.Out.WriteHeader(http.StatusOK)
+	if err := s.write(first); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
+// Detached makes the stream write to the base writer from here on.
+func (s *Stream) Detached() { s.cfg.Out, s.out = s.cfg.Base, s.base }
+
+// Wake implements [fanout.Driver].
+func (s *Stream) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Interrupt implements [fanout.Driver].
+func (s *Stream) Interrupt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.interrupted = true
+	if !s.over {
+		_ = s.base.SetWriteDeadline(time.Unix(1, 0)) // a writer without deadlines is cut at its next piece
+	}
+}
+
+// Run drives m until it ends, and ends it. clean means that all it had to say was handed to the connection.
+func (s *Stream) Run(m *fanout.Member) (end engine.End, clean bool) {
+	s.member = m
+	err := s.loop()
+	s.mu.Lock()
+	s.over = true
+	clean = err == nil && !s.interrupted
+	s.mu.Unlock()
+	return engine.End{Reason: m.End(err), Bytes: s.bytes, Duration: time.Since(s.born)}, clean
+}
+
+func (s *Stream) loop() error {
+	var age <-chan time.Time
+	if s.cfg.MaxAge > 0 {
+		t := time.NewTimer(s.cfg.MaxAge)
+		defer t.Stop()
+		age = t.C
+	}
+	beat := time.NewTimer(s.cfg.Heartbeat)
+	defer beat.Stop()
+	for {
+		finished, err := s.pass()
+		if finished || err != nil {
+			return err
+		}
+		select {
+		case <-s.wake:
+		case <-beat.C:
+			if err := s.beat(); err != nil {
+				return err
+			}
+			beat.Reset(time.Until(s.sent.Add(s.cfg.Heartbeat)))
+		case <-age:
+			s.cfg.OnAge()
+		case <-s.cfg.Context.Done():
+			return fmt.Errorf("%w: %w", engine.ErrPeerGone, context.Cause(s.cfg.Context))
+		}
+	}
+}
+
+// buffers hold what is being written, so that a refused write pins no log.
+var buffers = sync.Pool{New: func() any { return new([piece]byte) }}
+
+// pass sends all that is due, then flushes.
+func (s *Stream) pass() (finished bool, err error) {
+	var buf *[piece]byte
+	defer func() {
+		if buf != nil {
+			buffers.Put(buf)
+		}
+		s.member.Blocked(0)
+	}()
+	wrote := false
+	for st := fanout.More; st == fanout.More; {
+		var bufs [][]byte
+		bufs, st = s.member.Next(s.bufs[:0], piece)
+		finished = st == fanout.Finished
+		if len(bufs) == 0 {
+			continue
+		}
+		if !wrote {
+			wrote = true
+			buf = buffers.Get().(*[piece]byte)
+			s.member.Blocked(time.Now().Add(refusedAfter).UnixNano())
+		}
+		if err := s.send(buf, bufs); err != nil {
+			return false, err
+		}
+		s.bufs = bufs
+	}
+	if wrote {
+		err = s.flush()
+	}
+	return finished, err
+}
+
+// send writes frames. While a write waits nothing of a log is referred to: frames are copied, but for those so
+// large that they share their memory with no other.
+func (s *Stream) send(buf *[piece]byte, frames [][]byte) error {
+	n := 0
+	var rest [][]byte
+	for i, f := range frames {
+		frames[i] = nil
+		switch {
+		case rest == nil && n+len(f) <= len(buf):
+			n += copy(buf[n:], f)
+		case len(f) <= fanout.AloneAbove:
+			rest = append(rest, bytes.Clone(f))
+		default:
+			rest = append(rest, f)
+		}
+	}
+	if err := s.write(buf[:n]); err != nil {
+		return err
+	}
+	for _, f := range rest {
+		if err := s.write(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write writes p in pieces, each with its deadline.
+func (s *Stream) write(p []byte) error {
+	for len(p) > 0 {
+		n := min(len(p), piece)
+		if err := s.arm(); err != nil {
+			return err
+		}
+		wrote, err := s.cfg.Out.Write(p[:n])
+		s.bytes += int64(wrote)
+		if err != nil {
+			return s.failed(err)
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+func (s *Stream) flush() error {
+	if err := s.arm(); err != nil {
+		return err
+	}
+	if err := s.out.Flush(); err != nil {
+		return s.failed(err)
+	}
+	s.sent = time.Now()
+	return s.disarm()
+}
+
+// arm gives the next write its deadline.
+func (s *Stream) arm() error {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.interrupted {
+		return engine.ErrCut
+	}
+	s.limit = now.Add(s.cfg.MaxStall)
+	if err := s.base.SetWriteDeadline(s.limit); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return s.failed(err)
+	}
+	return nil
+}
+
+// disarm takes the deadline back. On HTTP/2 one that passes ends the stream even when nothing is being written.
+func (s *Stream) disarm() error {
+	if !s.every {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.interrupted {
+		return engine.ErrCut
+	}
+	if err := s.base.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return s.failed(err)
+	}
+	return nil
+}
+
+// failed names the reason for which a write failed. HTTP/2 resets a stream whose deadline has passed and doesn't
+// say why.
+func (s *Stream) failed(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(s.limit) {
+		return fmt.Errorf("%w: %w", engine.ErrStalled, err)
+	}
+	return fmt.Errorf("%w: %w", engine.ErrPeerGone, err)
+}
+
+// beat breaks a silence.
+func (s *Stream) beat() error {
+	if time.Since(s.sent) < s.cfg.Heartbeat {
+		return nil
+	}
+	p := s.member.Heartbeat()
+	if p == nil {
+		p = s.cfg.Beat
+	}
+	s.member.Blocked(time.Now().Add(refusedAfter).UnixNano())
+	defer s.member.Blocked(0)
+	if err := s.write(p); err != nil {
+		return err
+	}
+	return s.flush()
+}

@@ -1,0 +1,54 @@
+// Package sse serves Server-Sent Events (HTML 9.2): streams that a browser's EventSource keeps open and resumes by itself.
+//
+// # Usage
+//
+// [New] makes a handler of a [Config]. With a [Broker], clients follow topics and [Broker.Publish] reaches all of them:
+//
+//	broker, err := sse.NewBroker(sse.BrokerConfig{})
+//	...
+//	app.GET("/events", sse.New(sse.Config{Broker: broker}))
+//	...
+//	broker.Publish(ctx, sse.Event{Data: "hello"})
+//
+// With a Handler, a goroutine of its own writes to one [Client]. It may subscribe that client to topics too.
+//
+// # Ordering and ids
+//
+// An id is "<epoch>-<position>": a point in the order of everything that a broker published, not an event of a topic. Only
+// the broker writes ids. On one connection they never go down, and an id never passes an event that is due and was not
+// delivered without a resync between. A private event ([Client.Send]) has no id and stands behind everything that was
+// published before the call, and before everything later. A stream opens with its position, and silence is broken with it,
+// so that a client of a quiet topic stays resumable.
+//
+// # Resuming
+//
+// A client that comes with a Last-Event-ID gets what the topics it opens with have said since, once and in order, while
+// their History covers it. Otherwise it gets one event, before any other:
+//
+//	id: <where it goes on>
+//	event: resync
+//	data: {"dropped":N,"reason":"expired"}
+//
+// N is the number of events it lost, 0 if that is not known. Reasons: "lagged" (it was too slow), "expired" (it was away for
+// too long), "restarted" (the id is of another broker, or of one before a restart), "unknown_id" (the id is malformed or in
+// the future), and without an id "removed" (no more events will come) and "private" (events of Client.Send were dropped).
+// [BrokerConfig.Snapshot] sends the application's state in its place.
+//
+// # Slow readers
+//
+// Publish never waits for a reader. A subscriber is slow when its connection takes no bytes while more than SubscriberBuffer
+// events or MaxLagBytes are due, and it was within these limits before: a burst never makes a fast reader slow, and a resume
+// from far back is not a lag. OnSlowSubscriber then decides. A reader that accepts nothing at all for the server's MaxStall
+// is cut.
+//
+// # Shutdown
+//
+// The shutdown of a celeris server, [Broker.Close] and MaxAge deliver what was published before and say farewell: a
+// reconnection time with a random part, and Config.Farewell. In a foreign http.Server, let its RegisterOnShutdown close the
+// broker or shut the celeris server down; Shutdown would otherwise wait for the streams.
+//
+// # Testing
+//
+// Handlers run on net/http/httptest and, with a server on in-memory connections, inside testing/synctest: heartbeats, retries
+// and deadlines then take no time.
+package sse

@@ -1,0 +1,65 @@
+package sse
+
+import (
+	"errors"
+
+	"github.com/goceleris/celeris/internal/fanout"
+)
+
+// Errors of clients and brokers. They are matched with [errors.Is].
+var (
+	// ErrClientClosed means that the client's stream has ended or is ending.
+	ErrClientClosed = errors.New("sse: client is closed")
+	// ErrNotStarted means that the stream has not begun: OnConnect cannot send.
+	ErrNotStarted = errors.New("sse: stream has not started")
+	// ErrQueueFull means that the client's queue was full and its policy is to drop.
+	ErrQueueFull = errors.New("sse: client queue is full")
+	// ErrOtherBroker means that the client follows topics of another broker.
+	ErrOtherBroker = errors.New("sse: client belongs to another broker")
+	// ErrTooManyTopics means that a client or a publish named more than 1000 topics, or that the broker holds
+	// MaxTopics, all of them followed.
+	ErrTooManyTopics = errors.New("sse: too many topics")
+	// ErrClosed means that the broker is closed or closing.
+	ErrClosed = errors.New("sse: broker is closed")
+)
+
+// Reasons for which a stream ends, as OnDisconnect and [context.Cause] of [Client.Context] tell them, beside
+// those of package engine.
+var (
+	// ErrSlowClient means that a policy closed a client that was too slow.
+	ErrSlowClient = errors.New("sse: client was too slow")
+	// ErrMaxAge means that the stream reached its MaxAge.
+	ErrMaxAge = errors.New("sse: stream reached its maximum age")
+	// ErrPanicked means that user code of this client panicked.
+	ErrPanicked = errors.New("sse: handler or callback panicked")
+)
+
+// publicReason names the core's reasons in this package's words.
+func publicReason(err error) error {
+	switch {
+	case errors.Is(err, fanout.ErrSlow):
+		return ErrSlowClient
+	case errors.Is(err, fanout.ErrPanicked):
+		return ErrPanicked
+	}
+	return err
+}
+
+// publicError names the core's errors in this package's words.
+func publicError(err error) error {
+	switch {
+	case errors.Is(err, fanout.ErrClosed):
+		return ErrClosed
+	case errors.Is(err, fanout.ErrFrameTooLarge):
+		return ErrEventTooLarge
+	case errors.Is(err, fanout.ErrTooManyTopics):
+		return ErrTooManyTopics
+	case errors.Is(err, fanout.ErrOtherCore):
+		return ErrOtherBroker
+	case errors.Is(err, fanout.ErrEnded):
+		return ErrClientClosed
+	case errors.Is(err, fanout.ErrQueueFull):
+		return ErrQueueFull
+	}
+	return err
+}

@@ -1,0 +1,28 @@
+package sse_test
+
+import (
+	"context"
+	"log"
+	"time"
+
+	"github.com/goceleris/celeris"
+	"github.com/goceleris/celeris/middleware/sse"
+)
+
+func Example_first() {
+	broker, err := sse.NewBroker(sse.BrokerConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	topics := func(*celeris.Context) ([]string, error) { return []string{"ticks"}, nil }
+	app := celeris.New(celeris.Config{Addr: "127.0.0.1:8080"})
+	app.GET("/events", sse.New(sse.Config{Broker: broker, Topics: topics}))
+	go func() {
+		for t := range time.Tick(time.Second) {
+			broker.Publish(context.Background(), sse.Event{Data: t.Format(time.TimeOnly)}, "ticks")
+		}
+	}()
+	if err := app.Start(); err != nil {
+		log.Fatal(err)
+	}
+}

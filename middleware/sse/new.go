@@ -1,0 +1,234 @@
+package sse
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/goceleris/celeris"
+	"github.com/goceleris/celeris/engine"
+	"github.com/goceleris/celeris/engine/std"
+	"github.com/goceleris/celeris/internal/exchange"
+	"github.com/goceleris/celeris/internal/fanout"
+)
+
+// New returns a handler that answers with an event stream; it also serves plain net/http. A mistake in cfg panics.
+//
+// A request that does not accept text/event-stream gets 406, one whose writer can't flush 500, and HEAD the headers
+// of a stream. The headers reach the client at once, with the reconnection time and, with a broker, the position from
+// which the stream goes on. Middleware around the handler unwinds when the stream has begun, unless it transforms
+// what is written: then it stays in the way until the stream has ended.
+func New(cfg Config) celeris.HandlerFunc {
+	s := settle(cfg)
+	return func(c *celeris.Context) error {
+		r := c.Request()
+		if !acceptsStream(r) {
+			return &celeris.HTTPError{Code: http.StatusNotAcceptable, Message: "this resource is a text/event-stream"}
+		}
+		w := c.Response()
+		if !canFlush(w) {
+			return &celeris.HTTPError{
+				Code: http.StatusInternalServerError,
+				Err:  fmt.Errorf("sse: %T cannot flush: no event would reach the client; keep it away from this route", w),
+			}
+		}
+		if r.Method == http.MethodHead {
+			streamHeader(w.Header(), r)
+			w.WriteHeader(http.StatusOK)
+			return nil
+		}
+		if x := exchange.From(r.Context()); x != nil {
+			return s.serve(c, x)
+		}
+		return errors.New("sse: the request's context has lost its values; derive it from the one it came with")
+	}
+}
+
+// serve accepts a stream and runs it, or has it run when the middleware has unwound.
+func (s *settings) serve(c *celeris.Context, x *exchange.Exchange) error {
+	if h := x.Host(); h != nil && h.Draining() {
+		return s.shed(c)
+	}
+	v := s.visit(c, x)
+	if err := v.admit(c); err != nil {
+		switch {
+		case errors.Is(err, fanout.ErrClosed), errors.Is(err, exchange.ErrDraining):
+			return s.shed(c)
+		case errors.Is(err, fanout.ErrTooManyTopics):
+			return &celeris.HTTPError{Code: http.StatusServiceUnavailable, Err: publicError(err)}
+		}
+		return err
+	}
+	handed := false
+	defer func() {
+		if !handed { // the middleware's writer panicked
+			v.run(false)
+		}
+	}()
+	streamHeader(c.Response().Header(), c.Request())
+	opening := v.opening()
+	x.Expect(opening)
+	v.started.Store(true)
+	if err := v.stream.Open(opening); err != nil {
+		v.member.Finish(err, nil, false)
+	}
+	if s.Handler != nil {
+		v.handle()
+	}
+	handed = true
+	if v.detached = x.Detach(v.run); v.detached {
+		v.stream.Detached()
+	} else {
+		v.run(true)
+	}
+	return nil
+}
+
+// visit is one stream from its acceptance to its end.
+type visit struct {
+	*Client
+	x        *exchange.Exchange
+	stream   *std.Stream
+	admitted bool
+	detached bool
+	reason   error         // why it ended; set before done is closed
+	done     chan struct{} // closed when the stream has ended
+}
+
+func (s *settings) visit(c *celeris.Context, x *exchange.Exchange) *visit {
+	v := &visit{Client: newClient(s, c.Request()), x: x, done: make(chan struct{})}
+	cfg := std.Config{
+		Context: x.Request().Context(), Base: x.Base(), Out: c.Response(),
+		Heartbeat: s.HeartbeatInterval, Beat: []byte(":\n\n"),
+		MaxAge: s.MaxAge, OnAge: func() { v.say(ErrMaxAge, true) },
+	}
+	if h := x.Host(); h != nil {
+		cfg.MaxStall = h.MaxStall
+	}
+	v.stream = std.New(cfg, c.Request().ProtoMajor)
+	v.member = fanout.NewMember(v.stream, (*owner)(v.Client), s.MaxQueueDepth)
+	return v
+}
+
+// admit does what can still become an error response.
+func (v *visit) admit(c *celeris.Context) (err error) {
+	defer func() {
+		if !v.admitted {
+			v.reject(cmp.Or(err, ErrPanicked))
+		}
+	}()
+	s := v.cfg
+	if s.Broker != nil {
+		topics := defaultTopic
+		if s.Topics != nil {
+			if topics, err = s.Topics(c); err != nil {
+				return err
+			}
+		}
+		if err := s.Broker.core.Open(v.member, v.lastID, topics...); err != nil {
+			return err
+		}
+	}
+	if s.ReplayKey != nil {
+		name, err := s.ReplayKey(c)
+		if err != nil {
+			return err
+		}
+		if v.key, err = s.keys.acquire(c.Context(), name); err != nil {
+			return err
+		}
+		if err := v.key.core.Open(v.member, v.lastID, ""); err != nil {
+			return err
+		}
+	}
+	if s.OnConnect != nil {
+		if err := s.OnConnect(v.Client); err != nil {
+			return err
+		}
+	}
+	if host := v.x.Host(); host != nil {
+		if err := host.Add((*drain)(v)); err != nil {
+			if s.OnConnect != nil {
+				v.disconnected(engine.ErrShutdown)
+			}
+			return err
+		}
+	}
+	v.admitted = true
+	return nil
+}
+
+// reject takes back what a stream holds that did not begin.
+func (v *visit) reject(err error) {
+	v.cancel(v.member.End(err))
+	if v.key != nil {
+		v.key.release()
+	}
+}
+
+// opening is the first block of the stream.
+func (v *visit) opening() []byte {
+	b := appendRetry(nil, v.cfg.RetryInterval)
+	if epoch, p, ok := v.member.Start(); ok {
+		b = framing{}.AppendStamp(b, epoch, p)
+	}
+	return append(b, '\n')
+}
+
+// handle runs the Handler on a goroutine of its own, and OnDisconnect behind it.
+func (v *visit) handle() {
+	leave := func() {}
+	if host := v.x.Host(); host != nil {
+		leave = host.Enter(v.x.Route())
+	}
+	go func() {
+		defer leave()
+		func() {
+			defer func() {
+				if p := recover(); p != nil {
+					v.panicked("Handler", p)
+					v.member.Finish(fmt.Errorf("%w: %v", ErrPanicked, p), nil, false)
+				}
+			}()
+			v.cfg.Handler(v.Client)
+			v.member.Finish(nil, nil, true)
+		}()
+		<-v.done
+		v.disconnected(v.reason)
+	}()
+}
+
+// run drives the stream to its end. With ok false the middleware panicked before it could begin.
+func (v *visit) run(ok bool) {
+	if !ok {
+		v.member.Cut(engine.ErrAbandoned)
+	}
+	end, clean := v.stream.Run(v.member)
+	end.Reason = publicReason(end.Reason)
+	v.reason = end.Reason
+	v.cancel(end.Reason)
+	if clean && v.detached && v.x.Request().ProtoMajor == 1 {
+		std.Linger(v.x.Conn())
+	}
+	if v.key != nil {
+		v.key.release()
+	}
+	close(v.done)
+	if v.cfg.Handler == nil {
+		v.disconnected(end.Reason)
+	}
+	for _, f := range v.x.Ends() {
+		v.contain("OnStreamEnd", func() { f(end) })
+	}
+	if host := v.x.Host(); host != nil {
+		host.Remove((*drain)(v))
+	}
+}
+
+// disconnected runs OnDisconnect.
+func (v *visit) disconnected(reason error) {
+	if f := v.cfg.OnDisconnect; f != nil {
+		v.contain("OnDisconnect", func() { f(v.Client, reason) })
+	}
+}
