@@ -20,6 +20,7 @@ type listening struct {
 	http   *http.Server
 	closed chan struct{}           // closed when a shutdown has closed the listener
 	cut    context.CancelCauseFunc // ends the contexts of all requests
+	fresh  fresh
 }
 
 // Start listens on [Config.Addr] and serves until SIGINT or SIGTERM, then shuts down gracefully. A second
@@ -100,6 +101,7 @@ func (s *Server) newListening(ctx context.Context) *listening {
 			ConnContext:       exchange.ConnContext,
 		},
 	}
+	ln.http.ConnState = ln.fresh.track
 	ln.http.RegisterOnShutdown(func() { close(ln.closed) })
 	return ln
 }
