@@ -53,18 +53,19 @@ func quality(params string) float64 {
 	return 1
 }
 
-// canFlush reports whether [http.ResponseController] will find a way to flush w.
-func canFlush(w http.ResponseWriter) bool {
+// cannotFlush returns the writer that [http.ResponseController] will fail at when it flushes w: w itself, or one that
+// w wraps. It returns nil if it will find a way.
+func cannotFlush(w http.ResponseWriter) http.ResponseWriter {
 	for {
 		switch t := w.(type) {
 		case *exchange.Writer: // it has the method whatever is below
 			w = t.ResponseWriter
 		case interface{ FlushError() error }, http.Flusher:
-			return true
+			return nil
 		case interface{ Unwrap() http.ResponseWriter }:
 			w = t.Unwrap()
 		default:
-			return false
+			return w
 		}
 	}
 }

@@ -37,17 +37,24 @@ func newClient(cfg *settings, r *http.Request) *Client {
 }
 
 // lastEventID is the header of this name or, for clients that cannot set one, the query parameter of that name in any
-// case, with or without hyphens. The header wins: a browser repeats the query of its first request.
+// case, with or without hyphens or underscores. The header wins: a browser repeats the query of its first request.
 func lastEventID(r *http.Request) string {
 	if v := r.Header.Get("Last-Event-Id"); v != "" {
 		return v
 	}
 	for name, v := range r.URL.Query() {
-		if len(v) > 0 && strings.EqualFold(strings.ReplaceAll(name, "-", ""), "lasteventid") {
+		if len(v) > 0 && strings.EqualFold(strings.Map(noBreak, name), "lasteventid") {
 			return v[0]
 		}
 	}
 	return ""
+}
+
+func noBreak(r rune) rune {
+	if r == '-' || r == '_' {
+		return -1
+	}
+	return r
 }
 
 // LastEventID is the position that the client came with, or "".

@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/goceleris/celeris/internal/fanout"
 )
 
 // errForked means that a history is no longer the one that its clients follow.
 var errForked = errors.New("sse: history was replaced in its store")
+
+// loadTimeout bounds how long a store may take to hand out a history.
+const loadTimeout = 10 * time.Second
 
 // keys are the histories of a ReplayKey that have clients now.
 type keys struct {
@@ -84,8 +88,10 @@ func (e *keyed) release() {
 	}
 }
 
-// load makes a log of what the store retains.
+// load makes a log of what the store retains. Others wait for it too: it goes on when the first client leaves.
 func (e *keyed) load(ctx context.Context) (*fanout.Core, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+	defer cancel()
 	epoch, head, err := e.keys.store.Open(ctx, e.name)
 	if err != nil {
 		return nil, fmt.Errorf("sse: open history %q: %w", e.name, err)

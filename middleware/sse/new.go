@@ -27,10 +27,10 @@ func New(cfg Config) celeris.HandlerFunc {
 			return &celeris.HTTPError{Code: http.StatusNotAcceptable, Message: "this resource is a text/event-stream"}
 		}
 		w := c.Response()
-		if !canFlush(w) {
+		if stuck := cannotFlush(w); stuck != nil {
 			return &celeris.HTTPError{
 				Code: http.StatusInternalServerError,
-				Err:  fmt.Errorf("sse: %T cannot flush: no event would reach the client; keep it away from this route", w),
+				Err:  fmt.Errorf("sse: %T cannot flush: no event would reach the client; keep it away from this route", stuck),
 			}
 		}
 		if r.Method == http.MethodHead {
@@ -92,6 +92,7 @@ type visit struct {
 	stream   *std.Stream
 	admitted bool
 	detached bool
+	handling bool          // Handler's goroutine was started; it runs OnDisconnect
 	reason   error         // why it ended; set before done is closed
 	done     chan struct{} // closed when the stream has ended
 }
@@ -178,6 +179,7 @@ func (v *visit) opening() []byte {
 
 // handle runs the Handler on a goroutine of its own, and OnDisconnect behind it.
 func (v *visit) handle() {
+	v.handling = true
 	leave := func() {}
 	if host := v.x.Host(); host != nil {
 		leave = host.Enter(v.x.Route())
@@ -215,7 +217,7 @@ func (v *visit) run(ok bool) {
 		v.key.release()
 	}
 	close(v.done)
-	if v.cfg.Handler == nil {
+	if !v.handling {
 		v.disconnected(end.Reason)
 	}
 	for _, f := range v.x.Ends() {
