@@ -17,6 +17,7 @@ type lap struct {
 	topic *Topic
 	until Position
 	count uint64
+	ends  int64 // Unix nanoseconds; a member that does not pass at all holds nobody up for longer
 	over  chan struct{}
 }
 
@@ -31,7 +32,7 @@ func (c *Core) lapped(topics []*Topic) *lap {
 			continue
 		}
 		if t.lap == nil {
-			t.lap = &lap{topic: t, until: c.Head(), count: t.events, over: make(chan struct{})}
+			t.lap = &lap{topic: t, until: c.Head(), count: t.events, ends: nanotime() + int64(lapWait), over: make(chan struct{})}
 			c.laps = append(c.laps, t.lap)
 		}
 		wait = t.lap
@@ -58,7 +59,7 @@ func (p *pump) finish() {
 	p.laps = slices.DeleteFunc(p.laps, func(l *lap) bool {
 		for m := range p.topics[l.topic] {
 			from := m.blockedFrom.Load()
-			if Position(m.seen.Load()) < l.until && (from == 0 || from > now) {
+			if now < l.ends && Position(m.seen.Load()) < l.until && (from == 0 || from > now) {
 				return false
 			}
 		}

@@ -122,8 +122,8 @@ func (c *Core) retain(topics int) {
 		case s.freed:
 			c.segments.freed--
 		case len(t.view.Load().segs) > 1:
+			c.segments.freed-- // free counts it, but it is no longer in the list
 			c.free(t)
-			c.segments.freed-- // it is no longer in the list
 		default:
 			if one := t.compact(); one != nil {
 				c.bytes += one.size() - s.size()

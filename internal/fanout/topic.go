@@ -126,16 +126,19 @@ func (t *Topic) freeFirst() *segment {
 	return s
 }
 
-// compact forgets all but the newest frame of a log that is one segment, and returns the new one.
+// compact forgets all but the newest frame of a log that is one segment, and returns the new one, or nil if that
+// saves nothing.
 func (t *Topic) compact() *segment {
 	v := t.view.Load()
 	s := v.segs[0]
 	list := s.published()
-	if len(list) < 2 {
-		return nil
-	}
-	e, before := list[len(list)-1], list[len(list)-2].pos
+	e, before := list[len(list)-1], v.freed
 	size := int(e.end - e.off)
+	if len(list) > 1 {
+		before = list[len(list)-2].pos
+	} else if cost := max(minSegment, size) + 8*entryBytes; cost > s.size()/4*3 {
+		return nil // it is not worth a copy
+	}
 	one := newSegment(t, max(minSegment, size), 8, t.events-1, t.bytes-uint64(size))
 	copy(one.buf, s.buf[e.off:e.end])
 	one.add(e.pos, 0, size, s.newest)
