@@ -95,10 +95,12 @@ func (s *Server) newListening(ctx context.Context) *listening {
 			ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
 			IdleTimeout:       s.cfg.IdleTimeout,
 			WriteTimeout:      s.cfg.WriteTimeout,
-			MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
-			ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelWarn),
-			BaseContext:       func(net.Listener) context.Context { return base },
-			ConnContext:       exchange.ConnContext,
+			// A stream's own deadline can't end a write of HTTP/2 while the connection below it is stuck.
+			HTTP2:          &http.HTTP2Config{WriteByteTimeout: s.cfg.MaxStall},
+			MaxHeaderBytes: s.cfg.MaxHeaderBytes,
+			ErrorLog:       slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelWarn),
+			BaseContext:    func(net.Listener) context.Context { return base },
+			ConnContext:    exchange.ConnContext,
 		},
 	}
 	ln.http.ConnState = ln.fresh.track

@@ -28,10 +28,15 @@ var (
 		{"Node.js", []string{"node"}, []string{"nodejs"}},
 		{"npm", []string{"npm"}, []string{"npm"}},
 	}
+	proxyNeeds = []need{
+		{"nginx", []string{"nginx", "/usr/sbin/nginx"}, []string{"nginx-light"}},
+		{"haproxy", []string{"haproxy", "/usr/sbin/haproxy"}, []string{"haproxy"}},
+	}
 )
 
 // Prepare provides what the tests below root need besides Go: a C compiler if race is set, and, where a
-// package-lock.json is found, a browser, Node.js and the locked npm packages. On Debian, as root or where
+// package-lock.json is found, a browser, Node.js and the locked npm packages, and nginx and haproxy for
+// test/fixtures. On Debian, as root or where
 // sudo asks for no password, it installs what is missing; progress and the installers' output go to log. It
 // returns one sentence for each thing that is still missing, and an error only if root can't be read.
 // What is there already costs no time and no network.
@@ -46,6 +51,9 @@ func Prepare(ctx context.Context, log io.Writer, root string, race bool) (missin
 	}
 	if len(projects) > 0 {
 		needs = append(needs, browserNeeds...)
+	}
+	if _, err := os.Stat(filepath.Join(root, "test", "fixtures")); err == nil {
+		needs = append(needs, proxyNeeds...)
 	}
 	if absent := lacking(needs); len(absent) > 0 {
 		installErr := cmp.Or(install(ctx, log, absent), errNotInPath)

@@ -96,6 +96,6 @@ func (s *settings) shed(c *celeris.Context) error {
 	}
 	streamHeader(h, r)
 	c.Response().WriteHeader(http.StatusOK)
-	_, err := c.Response().Write(append(appendRetry(nil, retry), '\n'))
+	_, err := c.Response().Write(append(appendPlace(appendRetry(nil, retry), lastEventID(r)), '\n'))
 	return err
 }

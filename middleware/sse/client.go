@@ -111,7 +111,7 @@ func (c *Client) Send(e Event) error {
 	if len(e.Data) > c.cfg.MaxEventBytes {
 		return ErrEventTooLarge
 	}
-	frame, err := e.AppendTo(nil)
+	frame, err := e.wire()
 	if err != nil {
 		return err
 	}

@@ -155,3 +155,9 @@ func appendData(b []byte, data string) []byte {
 		data = data[end+1:]
 	}
 }
+
+// wire is AppendTo into a buffer that is large enough for most events at once.
+func (e Event) wire() ([]byte, error) {
+	const fields = len("id: \nevent: \nretry: 1234567890\ndata: \n\n")
+	return e.AppendTo(make([]byte, 0, fields+len(e.ID)+len(e.Event)+len(e.Data)+len("data: ")*strings.Count(e.Data, "\n")))
+}

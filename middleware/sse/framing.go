@@ -2,7 +2,9 @@ package sse
 
 import (
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/goceleris/celeris/internal/fanout"
 )
@@ -42,6 +44,18 @@ func (f framing) AppendNotice(b []byte, n fanout.Notice) []byte {
 	b = append(b, ",\"reason\":\""...)
 	b = append(b, n.Reason...)
 	return append(b, "\"}\n\n"...)
+}
+
+// appendPlace appends the id that a client came with. The id of a new stream starts empty, and its first blank line
+// would make the client forget its own (HTML 9.2.6): cut before the stream has given it another, it would come back as
+// a stranger. An id that can't be written is left out.
+func appendPlace(b []byte, id string) []byte {
+	if id == "" || strings.ContainsAny(id, "\r\n\x00") || !utf8.ValidString(id) {
+		return b
+	}
+	b = append(b, idField...)
+	b = append(b, id...)
+	return append(b, '\n')
 }
 
 // appendRetry appends a reconnection time as a field, in milliseconds.

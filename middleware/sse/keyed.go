@@ -131,7 +131,7 @@ func (e *keyed) insert(ctx context.Context, core *fanout.Core, r Record) error {
 	}
 	ev := r.Event
 	ev.ID = ""
-	frame, err := ev.AppendTo(nil)
+	frame, err := ev.wire()
 	if err != nil {
 		return err
 	}

@@ -173,6 +173,8 @@ func (v *visit) opening() []byte {
 	b := appendRetry(nil, v.cfg.RetryInterval)
 	if epoch, p, ok := v.member.Start(); ok {
 		b = framing{}.AppendStamp(b, epoch, p)
+	} else {
+		b = appendPlace(b, v.lastID)
 	}
 	return append(b, '\n')
 }

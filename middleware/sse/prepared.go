@@ -20,7 +20,7 @@ func Prepare(e Event) (*PreparedEvent, error) {
 	if e.ID != "" {
 		return nil, ErrIDReserved
 	}
-	wire, err := e.AppendTo(nil)
+	wire, err := e.wire()
 	if err != nil {
 		return nil, err
 	}

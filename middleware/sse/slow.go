@@ -32,5 +32,5 @@ func (b *Broker) snapshot(ctx context.Context, o fanout.Owner, n fanout.Notice) 
 	if e.ID != "" {
 		return nil, ErrIDReserved
 	}
-	return e.AppendTo(nil)
+	return e.wire()
 }
