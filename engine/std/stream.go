@@ -40,7 +40,7 @@ type Config struct {
 	Heartbeat time.Duration
 	// Beat is what is sent after that silence when there is no position to tell.
 	Beat []byte
-	// MaxAge is after which time OnAge is called, once; never if it is zero.
+	// MaxAge is after which time OnAge is called, once, on a goroutine of its own; never if it is zero.
 	MaxAge time.Duration
 	OnAge  func()
 }
@@ -125,11 +125,10 @@ func (s *Stream) Run(m *fanout.Member) (end engine.End, clean bool) {
 }
 
 func (s *Stream) loop() error {
-	var age <-chan time.Time
+	// Neither waits for a moment without anything to send.
+	defer context.AfterFunc(s.cfg.Context, s.Interrupt)()
 	if s.cfg.MaxAge > 0 {
-		t := time.NewTimer(s.cfg.MaxAge)
-		defer t.Stop()
-		age = t.C
+		defer time.AfterFunc(s.cfg.MaxAge, s.cfg.OnAge).Stop()
 	}
 	beat := time.NewTimer(s.cfg.Heartbeat)
 	defer beat.Stop()
@@ -145,10 +144,8 @@ func (s *Stream) loop() error {
 				return err
 			}
 			beat.Reset(time.Until(s.sent.Add(s.cfg.Heartbeat)))
-		case <-age:
-			s.cfg.OnAge()
 		case <-s.cfg.Context.Done():
-			return fmt.Errorf("%w: %w", engine.ErrPeerGone, context.Cause(s.cfg.Context))
+			return s.gone()
 		}
 	}
 }
@@ -223,7 +220,9 @@ func (s *Stream) write(p []byte) error {
 		if err := s.arm(); err != nil {
 			return err
 		}
+		s.sending(true)
 		wrote, err := s.cfg.Out.Write(p[:n])
+		s.sending(false)
 		s.bytes += int64(wrote)
 		if err != nil {
 			return s.failed(err)
@@ -237,11 +236,26 @@ func (s *Stream) flush() error {
 	if err := s.arm(); err != nil {
 		return err
 	}
-	if err := s.out.Flush(); err != nil {
+	s.sending(true)
+	err := s.out.Flush()
+	s.sending(false)
+	if err != nil {
 		return s.failed(err)
 	}
 	s.sent = time.Now()
 	return s.disarm()
+}
+
+// sending tells the member when one call takes long.
+func (s *Stream) sending(on bool) {
+	if s.member == nil { // the opening
+		return
+	}
+	since := int64(0)
+	if on {
+		since = time.Now().UnixNano()
+	}
+	s.member.Sending(since)
 }
 
 // arm gives the next write its deadline.
@@ -250,7 +264,7 @@ func (s *Stream) arm() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.interrupted {
-		return engine.ErrCut
+		return s.failed(engine.ErrCut)
 	}
 	s.limit = now.Add(s.cfg.MaxStall)
 	if err := s.base.SetWriteDeadline(s.limit); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -267,7 +281,7 @@ func (s *Stream) disarm() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.interrupted {
-		return engine.ErrCut
+		return s.failed(engine.ErrCut)
 	}
 	if err := s.base.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return s.failed(err)
@@ -278,10 +292,20 @@ func (s *Stream) disarm() error {
 // failed names the reason for which a write failed. HTTP/2 resets a stream whose deadline has passed and doesn't
 // say why.
 func (s *Stream) failed(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(s.limit) {
+	switch {
+	case s.cfg.Context.Err() != nil:
+		return s.gone()
+	case err == engine.ErrCut:
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(s.limit):
 		return fmt.Errorf("%w: %w", engine.ErrStalled, err)
 	}
 	return fmt.Errorf("%w: %w", engine.ErrPeerGone, err)
+}
+
+// gone is the reason for which the connection ended.
+func (s *Stream) gone() error {
+	return fmt.Errorf("%w: %w", engine.ErrPeerGone, context.Cause(s.cfg.Context))
 }
 
 // beat breaks a silence.

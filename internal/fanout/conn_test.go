@@ -220,6 +220,7 @@ func (c *conn) verdict(v Verdict) {
 			c.mayDrop = true
 		case Remove:
 			c.removed, c.missing = true, frames
+			w.dropped += int64(frames)
 		case Close:
 		}
 	}

@@ -33,6 +33,7 @@ type Core struct {
 	// mu guards what follows and the fields of Topic that say so. It comes before Member.mu.
 	mu       sync.Mutex
 	closed   bool
+	stopped  bool // nobody takes moves any more
 	topics   map[string]*Topic
 	idle     *list.List // topics without members, the longest untouched first
 	floors   floors
@@ -174,7 +175,7 @@ func (c *Core) append(t *Topic, p Position, frame, large []byte, now int64) {
 		stamp := c.cfg.Framing.AppendStamp(room[:0], c.epoch, p)
 		off, end = c.maxStamp-len(stamp), len(large)
 		copy(large[off:], stamp)
-		s, fresh = newSegment(t, 0, 1, t.events, t.bytes), true
+		s, fresh = newSegment(t, 0, 1), true
 		s.buf = large
 	} else {
 		s, fresh = t.room(c.maxStamp + len(frame))
@@ -193,7 +194,7 @@ func (c *Core) append(t *Topic, p Position, frame, large []byte, now int64) {
 		c.segments.push(s)
 	}
 	expired := t.oldest
-	t.appended(s, p, end-off, c.cfg.History, now)
+	t.appended(s, p, c.cfg.History, now)
 	for expired != nil && expired != t.oldest && !expired.freed {
 		c.free(t)
 	}
@@ -249,7 +250,10 @@ func (c *Core) WaitEmpty(ctx context.Context) error {
 
 // Stop ends the pump and waits for it, and for the callbacks until ctx ends. The core is refused first.
 func (c *Core) Stop(ctx context.Context) error {
-	c.Refuse()
+	c.mu.Lock()
+	c.closed, c.stopped = true, true
+	c.moves = nil
+	c.mu.Unlock()
 	c.pump.stop()
 	return c.callbacks.wait(ctx)
 }

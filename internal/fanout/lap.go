@@ -9,6 +9,9 @@ import (
 const (
 	lapWait  = 100 * time.Millisecond
 	lapCheck = 200 * time.Microsecond
+	// sendGrace is how long a send may take before publishers take its member for a slow reader, not for one that only
+	// waits for a processor.
+	sendGrace = 20 * time.Millisecond
 )
 
 // lap is what publishers wait for that are half a topic's history ahead of its members' passes: until those whose
@@ -58,8 +61,7 @@ func (p *pump) finish() {
 	now := nanotime()
 	p.laps = slices.DeleteFunc(p.laps, func(l *lap) bool {
 		for m := range p.topics[l.topic] {
-			from := m.blockedFrom.Load()
-			if now < l.ends && Position(m.seen.Load()) < l.until && (from == 0 || from > now) {
+			if now < l.ends && Position(m.seen.Load()) < l.until && m.passes(now) {
 				return false
 			}
 		}
@@ -70,4 +72,10 @@ func (p *pump) finish() {
 		close(l.over)
 		return true
 	})
+}
+
+// passes reports whether only a processor keeps the member from what is due.
+func (m *Member) passes(now int64) bool {
+	from, since := m.blockedFrom.Load(), m.sending.Load()
+	return (from == 0 || from > now) && (since == 0 || now-since < int64(sendGrace))
 }

@@ -185,6 +185,7 @@ func (m *Member) verdict(v Verdict) {
 	case Remove:
 		m.removed = true
 		c.stats.removed.Add(1)
+		c.stats.dropped.Add(int64(frames))
 		m.enqueue(c.cfg.Framing.AppendNotice(nil, Notice{Reason: Removed, Dropped: frames}))
 	case Close:
 		c.stats.closed.Add(1)

@@ -59,6 +59,8 @@ type Member struct {
 	// blockedFrom is since when the transport counts as refusing bytes, Unix nanoseconds; 0 while it takes
 	// them.
 	blockedFrom atomic.Int64
+	// sending is since when one call of the transport has been taking bytes, Unix nanoseconds; 0 between calls.
+	sending atomic.Int64
 	// seen is the cursor after the last call of Next, or forever when publishers need not wait for the member.
 	seen  atomic.Uint64
 	ended chan struct{}
@@ -237,7 +239,7 @@ func (c *Core) join(m *Member, t *Topic, from Position) {
 		c.idle.Remove(t.idle)
 		t.idle = nil
 	}
-	c.moves = append(c.moves, move{m, t, true})
+	c.moved(move{m, t, true})
 	c.pump.kick()
 }
 
@@ -246,7 +248,7 @@ func (c *Core) leave(m *Member, t *Topic) {
 	if t.members--; t.members == 0 {
 		t.idle = c.idle.PushBack(t)
 	}
-	c.moves = append(c.moves, move{m, t, false})
+	c.moved(move{m, t, false})
 }
 
 // Leave takes topics away: what was published before it returns is still due, nothing after.
@@ -392,6 +394,9 @@ func (m *Member) lockWithCore() *Core {
 
 // Ended is closed when the member has ended.
 func (m *Member) Ended() <-chan struct{} { return m.ended }
+
+// Sending tells since when the driver waits for one call that sends, in Unix nanoseconds, or with 0 that it doesn't.
+func (m *Member) Sending(since int64) { m.sending.Store(since) }
 
 // Blocked tells since when the transport refuses bytes, in Unix nanoseconds, or with 0 that it takes them. A
 // time in the future means: if it still does so then.

@@ -14,6 +14,13 @@ type move struct {
 	join bool
 }
 
+// moved leaves a move for the pump. It runs under the core's lock.
+func (c *Core) moved(v move) {
+	if !c.stopped {
+		c.moves = append(c.moves, v)
+	}
+}
+
 // pump wakes the members of topics that were published to, so that publishers don't, and judges those whose
 // transport refuses bytes. It alone knows which members a topic has; it learns of it in the order in which
 // joins, leaves and publishes happened.

@@ -31,18 +31,19 @@ func (f *floors) raise(name string, p Position) {
 
 // queue is a first-in first-out of segments. Freed ones are swept out when they are the larger part.
 type queue struct {
-	list  []*segment
+	list  []*place // those of freed segments are empty
 	first int
 	freed int // freed segments that are still in the list, at most
 }
 
-func (q *queue) push(s *segment) { q.list = append(q.list, s) }
+func (q *queue) push(s *segment) {
+	s.place = &place{s}
+	q.list = append(q.list, s.place)
+}
 
+// pop returns nil for a segment that was freed. The queue must not be empty.
 func (q *queue) pop() *segment {
-	if q.first == len(q.list) {
-		return nil
-	}
-	s := q.list[q.first]
+	s := q.list[q.first].s
 	q.list[q.first] = nil
 	if q.first++; q.first > 64 && q.first > len(q.list)/2 {
 		q.list = append(q.list[:0:0], q.list[q.first:]...)
@@ -58,10 +59,10 @@ func (q *queue) release(n int) {
 	if q.freed += n; q.freed <= 64 || q.freed <= q.len()/2 {
 		return
 	}
-	left := make([]*segment, 0, q.len()-min(q.freed, q.len()))
-	for _, s := range q.list[q.first:] {
-		if !s.freed {
-			left = append(left, s)
+	left := make([]*place, 0, q.len()-min(q.freed, q.len()))
+	for _, p := range q.list[q.first:] {
+		if p.s != nil {
+			left = append(left, p)
 		}
 	}
 	*q = queue{list: left}
@@ -118,9 +119,11 @@ func (c *Core) retain(topics int) {
 			return
 		}
 		s := c.segments.pop()
-		switch t := s.topic; {
-		case s.freed:
+		if s == nil {
 			c.segments.freed--
+			continue
+		}
+		switch t := s.topic; {
 		case len(t.view.Load().segs) > 1:
 			c.segments.freed-- // free counts it, but it is no longer in the list
 			c.free(t)

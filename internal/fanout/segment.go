@@ -22,21 +22,32 @@ type entry struct {
 // segment is a run of frames. One writer, under the core's lock, appends; readers need no lock: they see the
 // first n entries and the bytes these name, none of which ever changes again.
 type segment struct {
-	buf        []byte
-	entries    atomic.Pointer[[]entry] // replaced by a larger copy when full
-	n          atomic.Int32
-	firstEvent uint64 // how many frames the log had before this segment
-	firstByte  uint64 // how many bytes
-	topic      *Topic
+	buf     []byte
+	entries atomic.Pointer[[]entry] // replaced by a larger copy when full
+	n       atomic.Int32
+	topic   *Topic
 
 	// For the writer only.
 	used   int
 	newest int64 // when the last frame was appended, Unix nanoseconds
 	freed  bool
+	place  *place // in Core.segments
 }
 
-func newSegment(t *Topic, size, entries int, firstEvent, firstByte uint64) *segment {
-	s := &segment{buf: make([]byte, size), topic: t, firstEvent: firstEvent, firstByte: firstByte}
+// place is where a queue has a segment. It lets go of one that is freed: what waits in the queue for its turn would
+// hold its memory.
+type place struct{ s *segment }
+
+// free marks a segment whose frames are gone.
+func (s *segment) free() {
+	s.freed = true
+	if s.place != nil {
+		s.place.s = nil
+	}
+}
+
+func newSegment(t *Topic, size, entries int) *segment {
+	s := &segment{buf: make([]byte, size), topic: t}
 	s.entries.Store(new(make([]entry, entries)))
 	return s
 }

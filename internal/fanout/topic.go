@@ -19,7 +19,6 @@ type Topic struct {
 
 	// Guarded by Core.mu.
 	events  uint64        // frames ever appended
-	bytes   uint64        // bytes ever appended
 	expired Position      // newest position beyond History: a resume from below it is refused
 	oldest  *segment      // where the oldest frame within History is
 	at      int           // its index there
@@ -60,7 +59,7 @@ func (t *Topic) room(need int) (s *segment, fresh bool) {
 	for size < need {
 		size *= 2
 	}
-	s = newSegment(t, size, size/128, t.events, t.bytes)
+	s = newSegment(t, size, size/128)
 	return s, true
 }
 
@@ -74,9 +73,8 @@ func (t *Topic) attach(s *segment) {
 }
 
 // appended accounts for a frame at p that is in s now.
-func (t *Topic) appended(s *segment, p Position, size, history int, now int64) {
+func (t *Topic) appended(s *segment, p Position, history int, now int64) {
 	t.events++
-	t.bytes += uint64(size)
 	t.touched = now
 	if t.oldest == nil {
 		t.oldest, t.at = s, int(s.n.Load())-1
@@ -112,7 +110,7 @@ func (t *Topic) freeFirst() *segment {
 	s := v.segs[0]
 	list := s.published()
 	freed := list[len(list)-1].pos
-	s.freed = true
+	s.free()
 	segs := append([]*segment(nil), v.segs[1:]...)
 	t.view.Store(&view{segs: segs, freed: freed})
 	if t.oldest == s {
@@ -139,10 +137,10 @@ func (t *Topic) compact() *segment {
 	} else if cost := max(minSegment, size) + 8*entryBytes; cost > s.size()/4*3 {
 		return nil // it is not worth a copy
 	}
-	one := newSegment(t, max(minSegment, size), 8, t.events-1, t.bytes-uint64(size))
+	one := newSegment(t, max(minSegment, size), 8)
 	copy(one.buf, s.buf[e.off:e.end])
 	one.add(e.pos, 0, size, s.newest)
-	s.freed = true
+	s.free()
 	t.view.Store(&view{segs: []*segment{one}, freed: before})
 	t.oldest, t.at, t.kept = one, 0, 1
 	t.expired = max(t.expired, before)
@@ -153,7 +151,7 @@ func (t *Topic) compact() *segment {
 func (t *Topic) clear() {
 	last := Position(t.last.Load())
 	for _, s := range t.view.Load().segs {
-		s.freed = true
+		s.free()
 	}
 	t.view.Store(&view{freed: last})
 	t.expired, t.oldest, t.at, t.kept = last, nil, 0, 0
