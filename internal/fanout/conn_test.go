@@ -14,14 +14,17 @@ type conn struct {
 	w      *world
 	client *client
 	member *Member
-	room   int // of the kernel's buffer
-	limit  int // of one Next
+	room   int  // of the kernel's buffer
+	limit  int  // of one Next
+	plans  bool // takes frames as the kernel takes bytes, by Plan and Commit
+	plan   Plan
 
 	woken    atomic.Bool
 	status   Status
 	pending  []byte // taken from the member, not by the kernel
 	kernel   []byte // taken by the kernel, not by the client
 	refusing bool   // the kernel refused bytes, as far as the driver knows
+	starved  bool   // it took nothing of a plan
 	ended    bool
 
 	// What the oracle holds against the core.
@@ -56,6 +59,10 @@ func (c *conn) Lost(n int) []byte     { return fmt.Appendf(nil, "event: lost\nda
 
 // flush gives the kernel what it takes and reports whether that was all.
 func (c *conn) flush() bool {
+	if c.starved && len(c.kernel) == c.room {
+		return false
+	}
+	c.starved = false
 	n := min(len(c.pending), c.room-len(c.kernel))
 	c.kernel = append(c.kernel, c.pending[:n]...)
 	c.pending = c.pending[n:]
@@ -85,11 +92,31 @@ func (c *conn) pass() {
 		if c.w.fault.now(faultLoseWake, c.w) && c.status == Idle {
 			return
 		}
-		bufs, st := c.member.Next(nil, c.limit)
-		c.status = st
-		c.w.log("client %d gathers %q, status %d", c.client.i, slices.Concat(bufs...), st)
-		c.send(slices.Concat(bufs...))
+		var text []byte
+		text, c.status = c.gather()
+		c.w.log("client %d gathers %q, status %d", c.client.i, text, c.status)
+		c.send(text)
 	}
+}
+
+// gather takes whole frames from the member.
+func (c *conn) gather() ([]byte, Status) {
+	if !c.plans {
+		bufs, st := c.member.Next(nil, c.limit)
+		return slices.Concat(bufs...), st
+	}
+	st := c.member.Plan(&c.plan, c.limit)
+	text, size := slices.Concat(c.plan.Bufs...), c.plan.Size
+	n := min(size, c.room-len(c.kernel))
+	rest := c.member.Commit(&c.plan, n)
+	if c.starved = n == 0 && size > 0 && len(rest) == 0; c.starved {
+		c.refusing, c.refused = true, true
+		c.member.Blocked(time.Now().UnixNano())
+	}
+	if n < size && st == Idle {
+		st = More // what was planned is due again
+	}
+	return append(text[:n:n], rest...), st
 }
 
 // send scans whole frames, lets the fault have its way, judges and queues them.

@@ -22,12 +22,16 @@ type batch struct {
 	bufs  [][]byte
 	n     int // bytes
 	limit int
+	plan  *Plan // nil for Next
 }
 
 func (b *batch) add(p []byte) {
 	b.bufs = append(b.bufs, p)
 	b.n += len(p)
 }
+
+// full reports whether nothing more may be added: a plan is frames of logs or one other frame.
+func (b *batch) full() bool { return b.n >= b.limit || b.plan != nil && b.n > 0 }
 
 // Next appends to bufs what is due now, whole frames in order, and stops at or just behind limit bytes. What it
 // returns is immutable; it is sent completely before Next is called again. A pass is a series of calls until
@@ -37,12 +41,17 @@ func (m *Member) Next(bufs [][]byte, limit int) ([][]byte, Status) {
 	defer m.mu.Unlock()
 	out := batch{bufs: bufs, limit: limit}
 	st := m.next(&out)
+	m.look()
+	return out.bufs, st
+}
+
+// look tells publishers how far the member is.
+func (m *Member) look() {
 	if m.removed || m.closing || m.loss.reason != "" {
 		m.seen.Store(uint64(forever))
 	} else {
 		m.seen.Store(uint64(m.cursor))
 	}
-	return out.bufs, st
 }
 
 func (m *Member) next(out *batch) Status {
@@ -57,7 +66,7 @@ func (m *Member) next(out *batch) Status {
 		m.announce = false
 		out.add(m.core.cfg.Framing.AppendPosition(nil, m.core.epoch, m.cursor))
 	}
-	for out.n < out.limit {
+	for !out.full() {
 		if m.loss.reason != "" && !m.closing {
 			if !m.tell(out, head) {
 				return Idle
@@ -75,6 +84,9 @@ func (m *Member) next(out *batch) Status {
 			}
 			continue
 		case stepDone:
+		}
+		if out.full() {
+			break
 		}
 		switch {
 		case len(m.queue) > 0:
@@ -160,31 +172,46 @@ func (m *Member) frames(out *batch, bound Position) step {
 	if !ok {
 		return stepFell
 	}
-	count := 0
-	for len(rs) > 0 {
-		if out.n >= out.limit {
-			m.core.stats.delivered.Add(int64(count))
-			return stepFull
-		}
+	count, last := 0, m.cursor
+	for len(rs) > 0 && out.n < out.limit {
 		i, upTo := first(rs)
-		p, last, n := rs[i].take(upTo, out.limit-out.n)
+		list, p := rs[i].take(upTo, out.limit-out.n)
+		last = list[len(list)-1].pos
+		count += len(list)
 		out.add(p)
-		m.cursor = last
-		count += n
+		if out.plan != nil {
+			out.plan.runs = append(out.plan.runs, list)
+		}
 		rs = skip(rs, last)
 	}
-	m.core.stats.delivered.Add(int64(count))
-	m.cursor = bound
-	if m.leaving > 0 {
-		m.subs = slices.DeleteFunc(m.subs, func(s sub) bool { return s.until <= bound })
-		m.leaving = 0
-		for _, s := range m.subs {
-			if s.until != forever {
-				m.leaving++
-			}
-		}
+	if len(rs) == 0 {
+		last = bound
+	}
+	if out.plan != nil && count > 0 {
+		out.plan.end = last // Commit goes there
+		return stepDone
+	}
+	m.pass(last, count)
+	if len(rs) > 0 {
+		return stepFull
 	}
 	return stepDone
+}
+
+// pass moves the cursor behind frames that were handed over.
+func (m *Member) pass(p Position, frames int) {
+	m.core.stats.delivered.Add(int64(frames))
+	m.cursor = max(m.cursor, p)
+	if m.leaving == 0 {
+		return
+	}
+	m.subs = slices.DeleteFunc(m.subs, func(s sub) bool { return s.until <= m.cursor })
+	m.leaving = 0
+	for _, s := range m.subs {
+		if s.until != forever {
+			m.leaving++
+		}
+	}
 }
 
 // readers appends one reader for each topic that has something due in (cursor, bound]; it is not ok when the
@@ -246,12 +273,12 @@ func (r *reader) more() bool {
 
 func (r *reader) peek() Position { return r.list[r.at].pos }
 
-// take returns the bytes of the next entries up to position upTo that are contiguous, one at least, and else
-// no more than limit bytes; with the last one's position and their count.
-func (r *reader) take(upTo Position, limit int) (p []byte, last Position, n int) {
-	list := r.list[r.at:]
+// take returns the next entries up to position upTo that are contiguous, one at least, and else no more than
+// limit bytes, with their bytes.
+func (r *reader) take(upTo Position, limit int) (list []entry, p []byte) {
+	list = r.list[r.at:]
 	upTo = min(upTo, r.upTo)
-	n = 1
+	n := 1
 	if list[len(list)-1].pos <= upTo {
 		n = len(list)
 	} else if k := after(list, upTo); k > 1 {
@@ -261,7 +288,7 @@ func (r *reader) take(upTo Position, limit int) (p []byte, last Position, n int)
 		n = max(1, afterOffset(list[:n], int(list[0].off)+limit))
 	}
 	r.at += n
-	return r.segs[0].buf[list[0].off:list[n-1].end:list[n-1].end], list[n-1].pos, n
+	return list[:n], r.segs[0].buf[list[0].off:list[n-1].end:list[n-1].end]
 }
 
 // afterOffset returns how many entries end at or before an offset.
@@ -325,9 +352,9 @@ func (m *Member) due(upTo Position) (frames, bytes int, ok bool) {
 	}
 	for len(rs) > 0 {
 		i, end := first(rs)
-		p, last, n := rs[i].take(end, math.MaxInt)
-		frames, bytes = frames+n, bytes+len(p)
-		rs = skip(rs, last)
+		list, p := rs[i].take(end, math.MaxInt)
+		frames, bytes = frames+len(list), bytes+len(p)
+		rs = skip(rs, list[len(list)-1].pos)
 	}
 	return frames, bytes, true
 }

@@ -84,6 +84,12 @@ var mutants = []struct {
 		{"next.go", "if m.core == nil || m.removed || bound <= m.cursor {", "if m.core == nil || bound <= m.cursor {"}}},
 	{name: "head is visible before the frame", run: "TestStress", edits: []edit{
 		{"core.go", "for _, t := range into {\n\t\tc.append(", "c.head.Store(uint64(p))\n\ttime.Sleep(1)\n\tfor _, t := range into {\n\t\tc.append("}}},
+	{name: "commit repeats what was sent", edits: []edit{
+		{"plan.go", "if k > 0 {", "if false {"}}},
+	{name: "commit repeats what was begun", edits: []edit{
+		{"plan.go", "at = list[k].pos\n\t\t\trest", "rest"}}},
+	{name: "commit takes what was not sent", edits: []edit{
+		{"plan.go", "m.pass(at, frames)", "m.pass(max(at, p.end), frames)"}}},
 	{name: "topics are read to their own ends", run: "TestStress", edits: []edit{
 		{"next.go", "from, upTo := max(m.cursor, s.from), min(bound, s.until)", "from, upTo := max(m.cursor, s.from), min(m.core.Head(), s.until)\n\t\tfor range 50_000 {\n\t\t\tm.core.Head()\n\t\t}"}}},
 }

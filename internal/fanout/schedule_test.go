@@ -82,7 +82,7 @@ func (w *world) change(x int, settle func()) {
 
 // connect opens a new connection for c with the last id it has parsed.
 func (w *world) connect(c *client) {
-	n := &conn{w: w, client: c, room: 20 + w.r.IntN(300), limit: 1 + w.r.IntN(400)}
+	n := &conn{w: w, client: c, room: 20 + w.r.IntN(300), limit: 1 + w.r.IntN(400), plans: w.r.IntN(2) == 0}
 	n.member = NewMember(n, n, 3)
 	head := w.core.Head()
 	c.open(w.core.epoch, head)

@@ -56,15 +56,17 @@ func (m *Member) wakeSenders() {
 	}
 }
 
-// pop moves the first private frame out.
+// pop moves the first private frame out, or what must be told before it.
 func (m *Member) pop(out *batch) {
 	p := m.queue[0]
+	if p.lost > 0 {
+		m.queue[0].lost = 0
+		m.tellLost(out, p.lost)
+		return
+	}
 	m.queue[0] = private{}
 	if m.queue = m.queue[1:]; len(m.queue) == 0 {
 		m.queue = nil
-	}
-	if p.lost > 0 {
-		m.tellLost(out, p.lost)
 	}
 	out.add(p.frame)
 	m.wakeSenders()
