@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/exchange"
 )
 
@@ -108,12 +109,18 @@ func (s *Server) newListening(ctx context.Context) *listening {
 	return ln
 }
 
+// parker is a listener that brings the engine which parks the streams of its connections. It outlives the server.
+type parker interface{ Engine() engine.Engine }
+
 // open makes a listener known to Shutdown, and reports false if that was called already.
 func (s *Server) open(ln *listening, l net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shutdown != nil {
 		return false
+	}
+	if p, ok := l.(parker); ok && s.host.Engine == nil {
+		s.host.Engine = p.Engine()
 	}
 	s.servers = append(s.servers, ln)
 	s.addr = cmp.Or(s.addr, l.Addr())

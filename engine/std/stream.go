@@ -95,6 +95,14 @@ func (s *Stream) Open(first []byte) error {
 // Detached makes the stream write to the base writer from here on.
 func (s *Stream) Detached() { s.cfg.Out, s.out = s.cfg.Base, s.base }
 
+// Parking is how another engine goes on with a stream that was opened here and will not run.
+func (s *Stream) Parking() engine.Parking {
+	return engine.Parking{
+		MaxStall: s.cfg.MaxStall, Heartbeat: s.cfg.Heartbeat, Beat: s.cfg.Beat,
+		MaxAge: s.cfg.MaxAge, OnAge: s.cfg.OnAge, Born: s.born, Sent: s.bytes,
+	}
+}
+
 // Wake implements [fanout.Driver].
 func (s *Stream) Wake() {
 	select {
@@ -264,7 +272,7 @@ func (s *Stream) arm() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.interrupted {
-		return s.failed(engine.ErrCut)
+		return s.cut()
 	}
 	s.limit = now.Add(s.cfg.MaxStall)
 	if err := s.base.SetWriteDeadline(s.limit); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -275,13 +283,14 @@ func (s *Stream) arm() error {
 
 // disarm takes the deadline back. On HTTP/2 one that passes ends the stream even when nothing is being written.
 func (s *Stream) disarm() error {
-	if !s.every {
-		return nil
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.interrupted {
-		return s.failed(engine.ErrCut)
+		return s.cut()
+	}
+	s.limit = time.Time{}
+	if !s.every {
+		return nil
 	}
 	if err := s.base.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return s.failed(err)
@@ -289,18 +298,32 @@ func (s *Stream) disarm() error {
 	return nil
 }
 
+// late reports whether the send that is under way, or was the last, is beyond its deadline.
+func (s *Stream) late() bool { return !s.limit.IsZero() && !time.Now().Before(s.limit) }
+
 // failed names the reason for which a write failed. HTTP/2 resets a stream whose deadline has passed and doesn't
-// say why.
+// say why, and net/http ends the request's context with a failing write.
 func (s *Stream) failed(err error) error {
 	switch {
+	case s.late():
+		return fmt.Errorf("%w: %w", engine.ErrStalled, err)
 	case s.cfg.Context.Err() != nil:
 		return s.gone()
-	case err == engine.ErrCut:
-		return err
-	case errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(s.limit):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("%w: %w", engine.ErrStalled, err)
 	}
 	return fmt.Errorf("%w: %w", engine.ErrPeerGone, err)
+}
+
+// cut is the reason for which a stream was interrupted between two writes.
+func (s *Stream) cut() error {
+	switch {
+	case s.cfg.Context.Err() == nil:
+		return engine.ErrCut
+	case s.late():
+		return fmt.Errorf("%w: %w", engine.ErrStalled, context.Cause(s.cfg.Context))
+	}
+	return s.gone()
 }
 
 // gone is the reason for which the connection ended.

@@ -19,6 +19,8 @@ var ErrDraining = errors.New("celeris: server is shutting down")
 type Host struct {
 	// MaxStall is how long a stream of this host may make no progress. It is set before the host is used.
 	MaxStall time.Duration
+	// Engine parks streams, or is nil. It is set before the host is used.
+	Engine engine.Engine
 
 	// mu guards the fields below; nothing of anybody else is called under it.
 	mu       sync.Mutex

@@ -90,6 +90,7 @@ type visit struct {
 	*Client
 	x        *exchange.Exchange
 	stream   *std.Stream
+	driver   *relay
 	admitted bool
 	detached bool
 	handling bool          // Handler's goroutine was started; it runs OnDisconnect
@@ -108,7 +109,8 @@ func (s *settings) visit(c *celeris.Context, x *exchange.Exchange) *visit {
 		cfg.MaxStall = h.MaxStall
 	}
 	v.stream = std.New(cfg, c.Request().ProtoMajor)
-	v.member = fanout.NewMember(v.stream, (*owner)(v.Client), s.MaxQueueDepth)
+	v.driver = newRelay(v.stream)
+	v.member = fanout.NewMember(v.driver, (*owner)(v.Client), s.MaxQueueDepth)
 	return v
 }
 
@@ -203,18 +205,25 @@ func (v *visit) handle() {
 	}()
 }
 
-// run drives the stream to its end. With ok false the middleware panicked before it could begin.
+// run drives the stream to its end, or parks it. With ok false the middleware panicked before it could begin.
 func (v *visit) run(ok bool) {
 	if !ok {
 		v.member.Cut(engine.ErrAbandoned)
+	} else if v.park() {
+		return
 	}
 	end, clean := v.stream.Run(v.member)
-	end.Reason = publicReason(end.Reason)
-	v.reason = end.Reason
-	v.cancel(end.Reason)
 	if clean && v.detached && v.x.Request().ProtoMajor == 1 {
 		std.Linger(v.x.Conn())
 	}
+	v.ended(end)
+}
+
+// ended tells everybody that the stream is over.
+func (v *visit) ended(end engine.End) {
+	end.Reason = publicReason(end.Reason)
+	v.reason = end.Reason
+	v.cancel(end.Reason)
 	if v.key != nil {
 		v.key.release()
 	}

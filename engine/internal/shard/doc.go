@@ -1,0 +1,21 @@
+// Package shard is the one logic that drives parked streams: streams that cost no goroutine. A shard owns its
+// connections; it alone sends on them and closes them. What it needs of the system is a [Backend].
+//
+// # A pass
+//
+// A stream that was woken asks its member for what is due, whole frames, and offers them to its connection in one
+// call. What the connection did not take is not due any more only as far as it went out: the member's cursor follows
+// the bytes, and the stream keeps a copy of the rest of the one frame that was begun. Nothing else goes out before
+// that rest. A connection that refuses bytes is armed, once, and left alone until it takes some again.
+//
+// # Timers
+//
+// Heartbeats, the deadline for progress and the age of a stream hang in one wheel, one entry for each stream. Sending
+// does not touch it: an entry that comes up too early is hung further on.
+//
+// # The end
+//
+// A stream that is finished sends its farewell, closes its sending side, reads what the peer still has to say, and is
+// closed when that is over, a second has passed or 64 KiB have come: a close with unread input would be a reset, which
+// destroys what was sent last. A peer that closes its side has left.
+package shard

@@ -1,0 +1,183 @@
+package shard
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/goceleris/celeris/engine"
+	"github.com/goceleris/celeris/internal/fanout"
+)
+
+const (
+	lingerFor   = time.Second
+	lingerBytes = 64 << 10
+)
+
+// state is what a stream is about.
+type state int
+
+const (
+	arriving  state = iota // parked, and not seen by its shard yet
+	streaming              // the ordinary state
+	lingering              // its sending side is closed
+	closed
+)
+
+// Stream is one parked stream. Wake and Interrupt may be called by any goroutine.
+type Stream struct {
+	shard  *Shard
+	member *fanout.Member
+	conn   Conn
+	cfg    engine.Parking
+
+	queued atomic.Bool // among the shard's ready streams
+	cut    atomic.Bool
+
+	// For the shard's goroutine.
+	state    state
+	refused  bool      // its connection is armed
+	finished bool      // nothing comes behind rest
+	rest     []byte    // of the frame that was begun, or a heartbeat
+	sent     time.Time // when bytes last went out
+	moved    time.Time // when a refusing connection last made progress
+	waiting  int       // bytes that it had not acknowledged then
+	bytes    int64
+	read     int // bytes of the peer that were thrown away
+	until    time.Time
+	reason   error
+	timer    node
+}
+
+var _ fanout.Driver = (*Stream)(nil)
+
+// Wake implements [fanout.Driver].
+func (s *Stream) Wake() { s.shard.ready(s) }
+
+// Interrupt implements [fanout.Driver].
+func (s *Stream) Interrupt() {
+	s.cut.Store(true)
+	s.shard.ready(s)
+}
+
+// next is when the stream wants to be looked at though nothing happens.
+func (s *Stream) next(now time.Time) time.Time {
+	switch {
+	case s.state == lingering:
+		return s.until
+	case s.refused:
+		return earlier(s.moved.Add(s.cfg.MaxStall), s.age(now.Add(s.cfg.MaxStall/4)))
+	default:
+		return s.age(s.sent.Add(s.cfg.Heartbeat))
+	}
+}
+
+// age is t, or when the stream reaches its MaxAge if that is earlier.
+func (s *Stream) age(t time.Time) time.Time {
+	if s.cfg.MaxAge > 0 {
+		return earlier(t, s.cfg.Born.Add(s.cfg.MaxAge))
+	}
+	return t
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// arrive makes the stream its shard's.
+func (s *Stream) arrive(now time.Time) {
+	s.state, s.sent = streaming, now
+	s.conn.Attach(s)
+	s.shard.wheel.hang(&s.timer, s.next(now))
+	s.drain(now) // what the peer sent before
+}
+
+// tick does what a timer is for.
+func (s *Stream) tick(now time.Time) {
+	switch {
+	case s.state == closed:
+		return
+	case s.state == lingering:
+		s.close()
+		return
+	case s.cfg.MaxAge > 0 && !now.Before(s.cfg.Born.Add(s.cfg.MaxAge)):
+		s.cfg.MaxAge = 0
+		s.cfg.OnAge()
+	case s.refused:
+		if queued := s.conn.Queued(); queued < s.waiting {
+			s.moved, s.waiting = now, queued
+		} else if now.Sub(s.moved) >= s.cfg.MaxStall {
+			s.end(engine.ErrStalled)
+			return
+		}
+	case now.Sub(s.sent) >= s.cfg.Heartbeat && len(s.rest) == 0:
+		if s.rest = s.member.Heartbeat(); s.rest == nil {
+			s.rest = s.cfg.Beat
+		}
+		s.sent = now
+		s.shard.ready(s)
+	}
+	s.shard.wheel.hang(&s.timer, s.next(now))
+}
+
+// refuse notes that the connection takes no more for now.
+func (s *Stream) refuse(now time.Time) {
+	if !s.refused {
+		s.refused = true
+		s.shard.refused.Add(1)
+		s.moved, s.waiting = now, s.conn.Queued()
+	}
+	s.member.Blocked(now.UnixNano())
+	s.conn.Arm()
+	s.shard.wheel.hang(&s.timer, s.next(now))
+}
+
+// accept notes that it takes bytes again.
+func (s *Stream) accept() {
+	if s.refused {
+		s.refused = false
+		s.shard.refused.Add(-1)
+		s.member.Blocked(0)
+	}
+}
+
+// drain throws away what the peer sends. A peer that has closed its side, or sends too much, has left.
+func (s *Stream) drain(now time.Time) {
+	n, over := s.conn.Discard()
+	s.read += n
+	switch {
+	case !over && s.read <= lingerBytes:
+	case s.state == lingering:
+		s.close()
+	case s.state == streaming:
+		s.end(engine.ErrPeerGone)
+	}
+}
+
+// finish closes the sending side behind what was sent.
+func (s *Stream) finish(now time.Time) {
+	s.reason = s.member.End(nil)
+	s.accept()
+	s.state, s.until, s.read = lingering, now.Add(lingerFor), 0
+	s.conn.CloseWrite()
+	s.shard.wheel.hang(&s.timer, s.until)
+	s.drain(now)
+}
+
+// end closes the connection at once.
+func (s *Stream) end(reason error) {
+	s.reason = s.member.End(reason)
+	s.accept()
+	s.close()
+}
+
+func (s *Stream) close() {
+	s.state, s.rest = closed, nil
+	delete(s.shard.all, s)
+	s.shard.wheel.drop(&s.timer)
+	s.conn.Close()
+	s.shard.live.Add(-1)
+	s.cfg.OnEnd(engine.End{Reason: s.reason, Bytes: s.cfg.Sent + s.bytes, Duration: time.Since(s.cfg.Born)})
+}

@@ -1,0 +1,88 @@
+package shard
+
+import "time"
+
+const (
+	tick  = 50 * time.Millisecond
+	slots = 1024
+)
+
+// node is a stream's place in the wheel.
+type node struct {
+	prev, next *node
+	due        int64 // tick
+	stream     *Stream
+}
+
+// wheel is a hashed timer wheel: a deadline costs the same however many there are. It is as precise as its tick.
+type wheel struct {
+	slots [slots]node // heads of circular lists
+	now   int64       // ticks up to which everything has come up
+	count int
+}
+
+func newWheel(now time.Time) *wheel {
+	w := &wheel{now: ticks(now)}
+	for i := range w.slots {
+		h := &w.slots[i]
+		h.prev, h.next = h, h
+	}
+	return w
+}
+
+func ticks(t time.Time) int64 { return t.UnixNano() / int64(tick) }
+
+// hang puts n up for t, or moves it there.
+func (w *wheel) hang(n *node, t time.Time) {
+	w.drop(n)
+	n.due = max(ticks(t.Add(tick-1)), w.now+1)
+	h := &w.slots[n.due%slots]
+	n.prev, n.next = h.prev, h
+	h.prev.next, h.prev = n, n
+	w.count++
+}
+
+// drop takes n down.
+func (w *wheel) drop(n *node) {
+	if n.next == nil {
+		return
+	}
+	n.prev.next, n.next.prev = n.next, n.prev
+	n.prev, n.next = nil, nil
+	w.count--
+}
+
+// up takes down and appends all streams whose time has come.
+func (w *wheel) up(list []*Stream, now time.Time) []*Stream {
+	end := ticks(now)
+	from := max(w.now+1, end-slots+1)
+	w.now = max(w.now, end)
+	for t := from; t <= end; t++ {
+		h := &w.slots[t%slots]
+		for n := h.next; n != h; {
+			next := n.next
+			if n.due <= end {
+				w.drop(n)
+				list = append(list, n.stream)
+			}
+			n = next
+		}
+	}
+	return list
+}
+
+// next is when something may come up; far in the future if nothing hangs.
+func (w *wheel) next(now time.Time) time.Time {
+	if w.count == 0 {
+		return now.Add(time.Hour)
+	}
+	for t := w.now + 1; t <= w.now+slots; t++ {
+		h := &w.slots[t%slots]
+		for n := h.next; n != h; n = n.next {
+			if n.due <= t {
+				return time.Unix(0, t*int64(tick))
+			}
+		}
+	}
+	return time.Unix(0, (w.now+slots)*int64(tick))
+}

@@ -1,0 +1,55 @@
+package sse
+
+import (
+	"net/http"
+	"sync/atomic"
+
+	"github.com/goceleris/celeris/engine"
+	"github.com/goceleris/celeris/internal/fanout"
+)
+
+// relay is the driver of a member whose stream may change engines.
+type relay struct{ to atomic.Pointer[fanout.Driver] }
+
+var _ fanout.Driver = (*relay)(nil)
+
+func newRelay(d fanout.Driver) *relay {
+	r := &relay{}
+	r.to.Store(&d)
+	return r
+}
+
+// Wake implements [fanout.Driver].
+func (r *relay) Wake() { (*r.to.Load()).Wake() }
+
+// Interrupt implements [fanout.Driver].
+func (r *relay) Interrupt() { (*r.to.Load()).Interrupt() }
+
+// move makes d the driver. A wake that reached the old one is repeated.
+func (r *relay) move(d fanout.Driver) {
+	r.to.Store(&d)
+	d.Wake()
+}
+
+// park hands the connection of a detached stream to the server's engine, and reports false if that can't be.
+func (v *visit) park() bool {
+	host := v.x.Host()
+	if !v.detached || host == nil || host.Engine == nil || v.x.Request().ProtoMajor != 1 || !host.Engine.Parks(v.x.Conn()) {
+		return false
+	}
+	// What the client sent already is in the buffer; nobody wants it.
+	conn, _, err := http.NewResponseController(v.x.Base()).Hijack()
+	if err != nil {
+		return false
+	}
+	p := v.stream.Parking()
+	p.OnEnd = func(end engine.End) {
+		if v.key == nil && (v.handling || v.cfg.OnDisconnect == nil) && len(v.x.Ends()) == 0 {
+			v.ended(end)
+			return
+		}
+		go v.ended(end) // the engine must not wait for it; the server does
+	}
+	v.driver.move(host.Engine.Park(conn, v.member, p))
+	return true
+}
