@@ -30,6 +30,8 @@ type client struct {
 	newest   Position // newest event seen
 	noticed  Position // newest notice or snapshot
 	barrier  Position // of the newest private frame on this connection
+	conflate bool     // a verdict said so, once
+	passed   int      // obsolete events that ids passed, since it was told of any
 	removed  bool
 	left     bool // a farewell came
 	privates []int
@@ -38,7 +40,7 @@ type client struct {
 // open tells the oracle of a new connection; head is where one without an id begins.
 func (c *client) open(epoch string, head Position) {
 	c.buf, c.spans, c.privates = nil, nil, nil
-	c.removed, c.left, c.mustTell, c.barrier = false, false, false, 0
+	c.removed, c.left, c.mustTell, c.barrier, c.passed = false, false, false, 0, 0
 	if c.life != epoch || (c.lastID == "" && !c.got) {
 		c.mustTell = c.lastID != ""
 		c.life, c.pos, c.got = epoch, head, false
@@ -160,13 +162,26 @@ func (c *client) block(text string) {
 		c.private(b.n)
 	case kindEvent:
 		c.event(b, to)
+	case kindSkipped:
+		if b.n != c.passed {
+			w.fail("client %d: told of %d skipped, oracle says %d", c.i, b.n, c.passed)
+		}
+		c.passed = 0
 	case kindBye:
 		c.left = true
 	}
 	if b.id == "" {
 		return
 	}
-	if x := c.missed(c.pos, to); len(x) > 0 && !told {
+	x := c.missed(c.pos, to)
+	if !told && c.conflate {
+		n := len(x)
+		x = slices.DeleteFunc(x, func(e *event) bool { return w.obsolete(c, e) })
+		c.passed += n - len(x)
+	}
+	if told {
+		c.passed = 0
+	} else if len(x) > 0 {
 		w.fail("client %d: id passes from %d to %d over the event at %d and %d more", c.i, c.pos, to, x[0].pos, len(x)-1)
 	}
 	c.pos = to

@@ -27,9 +27,11 @@ type Verdict int
 
 // Verdicts. The zero value is Drop.
 const (
-	Drop   Verdict = iota // skip to the head and tell the member
-	Remove                // no more frames; the connection stays
-	Close                 // farewell and end
+	Drop    Verdict = iota // skip to the head and tell the member
+	Remove                 // no more frames; the connection stays
+	Close                  // farewell and end
+	CatchUp                // serve it from the logs: it is judged again once it has been within its limits
+	Latest                 // skip what a newer frame of the same key makes obsolete, until it has caught up
 )
 
 // Reasons of a [Notice].
@@ -63,6 +65,8 @@ type Framing interface {
 	AppendStamp(b []byte, epoch string, p Position) []byte
 	// AppendNotice appends a whole frame that tells of a loss.
 	AppendNotice(b []byte, n Notice) []byte
+	// AppendConflated appends a whole frame, without a position, that tells of n frames skipped by Latest.
+	AppendConflated(b []byte, n int) []byte
 	// AppendPosition appends a whole frame that only carries a position.
 	AppendPosition(b []byte, epoch string, p Position) []byte
 }

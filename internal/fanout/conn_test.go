@@ -32,6 +32,8 @@ type conn struct {
 	within   bool     // was once within the lag limits
 	refused  bool     // the kernel ever refused bytes
 	mayDrop  bool     // a drop of a slow member is due
+	latest   bool     // a verdict to conflate was carried out, and it has not caught up
+	mayFail  bool     // even what conflation leaves may be too much
 	mayTell  string   // the reason that opening has to give
 	removed  bool     // a verdict to remove it was carried out
 	missing  int      // what was due then
@@ -96,6 +98,9 @@ func (c *conn) pass() {
 		text, c.status = c.gather()
 		c.w.log("client %d gathers %q, status %d", c.client.i, text, c.status)
 		c.send(text)
+		if c.status == Idle && c.member.loss.reason == "" {
+			c.latest, c.mayFail = false, false
+		}
 	}
 }
 
@@ -145,7 +150,7 @@ func (c *conn) judge(frame []byte) {
 	}
 	if b.kind == kindResync || b.kind == kindSnap {
 		c.justify(b)
-		c.mayDrop, c.mayTell = false, ""
+		c.mayDrop, c.mayTell, c.latest, c.mayFail = false, "", false, false
 		c.within = c.within && b.kind != kindSnap
 	}
 	if b.id != "" {
@@ -167,7 +172,7 @@ func (c *conn) justify(b block) {
 		} else if b.n != c.missing {
 			w.fail("client %d: removed with %d due, told %d", c.client.i, c.missing, b.n)
 		}
-	case b.reason == Lagged && !c.mayDrop && !gone:
+	case b.reason == Lagged && !c.mayDrop && !c.mayFail && !gone:
 		w.fail("client %d: lagged, but nothing is gone and no verdict said so (at %d, head %d)", c.client.i, c.at, w.core.Head())
 	case b.reason == Lagged && b.n == 0 && !gone:
 		w.fail("client %d: lagged with 0 dropped, but the logs reach back", c.client.i)
@@ -209,6 +214,7 @@ func (c *conn) observe(judged bool) {
 	if !over {
 		c.within = true
 	}
+	c.mayFail = c.mayFail || judged && over && c.refusing && c.latest
 	if judged && over && c.refusing && c.within && (w.cfg.OnSlow == nil || c.mayTell == New) {
 		c.mayDrop = true
 	}
@@ -248,6 +254,10 @@ func (c *conn) verdict(v Verdict) {
 		case Remove:
 			c.removed, c.missing = true, frames
 			w.dropped += int64(frames)
+		case CatchUp:
+			c.within = false
+		case Latest:
+			c.within, c.latest, c.client.conflate = false, true, true
 		case Close:
 		}
 	}

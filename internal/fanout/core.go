@@ -47,7 +47,7 @@ type Core struct {
 }
 
 type counters struct {
-	published, delivered, dropped, resyncs, removed, closed, panics, throttled atomic.Int64
+	published, delivered, dropped, superseded, resyncs, removed, closed, panics, throttled atomic.Int64
 }
 
 // Stats is a snapshot of a core's counters and gauges.
@@ -58,6 +58,7 @@ type Stats struct {
 	Published                   int64 // frames
 	Delivered                   int64 // frames handed to members' transports, private ones not counted
 	Dropped                     int64 // frames skipped by a resync, as far as the logs could still count them
+	Superseded                  int64 // frames skipped because a newer one of their key was due
 	Resyncs                     int64 // notices and snapshots sent for a loss
 	Removed, Closed             int64 // verdicts carried out
 	CallbackPanics              int64
@@ -90,17 +91,22 @@ func (c *Core) Head() Position { return Position(c.head.Load()) }
 // It waits for no reader; when the members' passes are half the retention behind, it yields to them, for
 // 100 ms at most or until ctx ends.
 func (c *Core) Publish(ctx context.Context, frame []byte, topics ...string) (Position, error) {
-	return c.publish(ctx, 0, frame, topics)
+	return c.publish(ctx, 0, "", frame, topics)
+}
+
+// PublishKeyed is Publish for a frame that makes earlier ones with the same key obsolete; "" is no key.
+func (c *Core) PublishKeyed(ctx context.Context, key string, frame []byte, topics ...string) (Position, error) {
+	return c.publish(ctx, 0, key, frame, topics)
 }
 
 // Insert is Publish for a position that somebody else gave; [ErrOrder] means that it is not above the head.
 func (c *Core) Insert(ctx context.Context, p Position, frame []byte, topics ...string) error {
-	_, err := c.publish(ctx, p, frame, topics)
+	_, err := c.publish(ctx, p, "", frame, topics)
 	return err
 }
 
 // publish appends at p, or at the next position if it is 0.
-func (c *Core) publish(ctx context.Context, p Position, frame []byte, topics []string) (Position, error) {
+func (c *Core) publish(ctx context.Context, p Position, key string, frame []byte, topics []string) (Position, error) {
 	if len(frame) > c.cfg.MaxFrame {
 		return 0, ErrFrameTooLarge
 	}
@@ -145,8 +151,12 @@ func (c *Core) publish(ctx context.Context, p Position, frame []byte, topics []s
 	if p == 0 {
 		p = c.Head() + 1
 	}
+	var g *tag
+	if key != "" {
+		g = &tag{key: key, topics: slices.Clone(into)}
+	}
 	for _, t := range into {
-		c.append(t, p, frame, large, now)
+		c.append(t, p, frame, large, now, g)
 		if !t.dirty {
 			t.dirty = true
 			c.dirty = append(c.dirty, t)
@@ -166,7 +176,7 @@ func (c *Core) publish(ctx context.Context, p Position, frame []byte, topics []s
 }
 
 // append writes stamp and frame to the log of t.
-func (c *Core) append(t *Topic, p Position, frame, large []byte, now int64) {
+func (c *Core) append(t *Topic, p Position, frame, large []byte, now int64, g *tag) {
 	var s *segment
 	var fresh bool
 	var off, end int
@@ -187,7 +197,7 @@ func (c *Core) append(t *Topic, p Position, frame, large []byte, now int64) {
 	if fresh {
 		before = 0
 	}
-	s.add(p, off, end, now)
+	s.add(p, off, end, now, g)
 	c.bytes += s.size() - before
 	if fresh {
 		t.attach(s)
@@ -263,7 +273,8 @@ func (c *Core) Stats() Stats {
 	s := Stats{
 		Callbacks: c.callbacks.count(),
 		Published: c.stats.published.Load(), Delivered: c.stats.delivered.Load(), Dropped: c.stats.dropped.Load(),
-		Resyncs: c.stats.resyncs.Load(), Removed: c.stats.removed.Load(), Closed: c.stats.closed.Load(),
+		Superseded: c.stats.superseded.Load(),
+		Resyncs:    c.stats.resyncs.Load(), Removed: c.stats.removed.Load(), Closed: c.stats.closed.Load(),
 		CallbackPanics: c.stats.panics.Load(), Throttled: c.stats.throttled.Load(),
 	}
 	c.mu.Lock()

@@ -23,6 +23,7 @@ func (m *Member) drop(reason string, head Position, frames int, known bool) {
 	m.loss.dropped += frames
 	m.loss.unknown = m.loss.unknown || !known
 	m.cursor = max(m.cursor, head)
+	m.latest, m.skipped = false, 0
 }
 
 // tell brings the member's loss forward: private frames that were queued before it, then the notice or the
@@ -145,12 +146,16 @@ func (m *Member) judge() {
 	}
 	head := c.Head()
 	frames, bytes, ok := m.due(head)
+	left, size := frames, bytes
+	if ok && m.latest {
+		left, size = m.conflated(head)
+	}
 	switch {
 	case !ok:
 		m.fall(head)
-	case m.within(frames, bytes):
-		m.armed = true
-	case m.loss.reason != "":
+	case m.within(left, size):
+		m.armed = m.armed || !m.latest
+	case m.loss.reason != "" || m.latest:
 		m.drop(Lagged, head, frames, true)
 	case !m.armed || m.deciding:
 	case c.cfg.OnSlow == nil:
@@ -191,6 +196,10 @@ func (m *Member) verdict(v Verdict) {
 		c.stats.closed.Add(1)
 		m.closing, m.reason, m.farewell, m.closeAt = true, ErrSlow, farewell, m.cursor
 		m.wakeSenders()
+	case CatchUp:
+		m.armed = false
+	case Latest:
+		m.armed, m.latest = false, true
 	default:
 		m.drop(Lagged, head, frames, true)
 	}

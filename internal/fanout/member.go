@@ -78,6 +78,8 @@ type Member struct {
 	lost     int  // private frames refused since the last one that was queued
 	armed    bool // was once within the lag limits since it opened or was last told to go on
 	deciding bool // OnSlow runs
+	latest   bool // skips what is obsolete, until it has caught up
+	skipped  int  // that it has not been told of
 	removed  bool // gets no more frames of topics
 	loss     loss // what it must be told before its next frame
 	leaving  int  // subs that have an end

@@ -100,6 +100,8 @@ func (m *Member) next(out *batch) Status {
 				m.farewell = nil
 			}
 			return Finished
+		case m.latest:
+			m.caughtUp(out)
 		default:
 			m.armed = true
 			return Idle
@@ -171,6 +173,9 @@ func (m *Member) frames(out *batch, bound Position) step {
 	rs, ok := m.readers(few[:0], bound)
 	if !ok {
 		return stepFell
+	}
+	if m.latest {
+		return m.newest(out, rs, bound)
 	}
 	count, last := 0, m.cursor
 	for len(rs) > 0 && out.n < out.limit {

@@ -84,6 +84,12 @@ var mutants = []struct {
 		{"next.go", "if m.core == nil || m.removed || bound <= m.cursor {", "if m.core == nil || bound <= m.cursor {"}}},
 	{name: "head is visible before the frame", run: "TestStress", edits: []edit{
 		{"core.go", "for _, t := range into {\n\t\tc.append(", "c.head.Store(uint64(p))\n\ttime.Sleep(1)\n\tfor _, t := range into {\n\t\tc.append("}}},
+	{name: "conflates across topics", edits: []edit{
+		{"segment.go", "return a.key == b.key && !slices", "return a.key == b.key || !slices"}}},
+	{name: "conflates without saying so", edits: []edit{
+		{"latest.go", "m.skipped += n", ""}}},
+	{name: "skips what nothing supersedes", edits: []edit{
+		{"latest.go", "if !all[i].obsolete {", "if true {\n\t\t\tall[i].obsolete = true"}}},
 	{name: "commit repeats what was sent", edits: []edit{
 		{"plan.go", "if k > 0 {", "if false {"}}},
 	{name: "commit repeats what was begun", edits: []edit{

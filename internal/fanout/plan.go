@@ -10,8 +10,9 @@ type Plan struct {
 	// Size is how many bytes they are.
 	Size int
 
-	runs [][]entry // those of each of Bufs; none if it is another frame
-	end  Position  // where the cursor goes with all of them
+	skipped []Position // frames before them that are obsolete
+	runs    [][]entry  // those of each of Bufs; none if it is another frame
+	end     Position   // where the cursor goes with all of them
 }
 
 // Plan fills p with what is due now and stops at or just behind limit bytes. Frames of logs are still due until they
@@ -19,7 +20,7 @@ type Plan struct {
 func (m *Member) Plan(p *Plan, limit int) Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p.runs = p.runs[:0]
+	p.runs, p.skipped = p.runs[:0], p.skipped[:0]
 	out := batch{bufs: p.Bufs[:0], limit: limit, plan: p}
 	st := m.next(&out)
 	p.Bufs, p.Size = out.bufs, out.n
@@ -33,7 +34,7 @@ func (m *Member) Commit(p *Plan, n int) (rest []byte) {
 	defer func() {
 		clear(p.Bufs)
 		clear(p.runs)
-		p.Bufs, p.runs, p.Size = p.Bufs[:0], p.runs[:0], 0
+		p.Bufs, p.runs, p.skipped, p.Size = p.Bufs[:0], p.runs[:0], p.skipped[:0], 0
 	}()
 	if len(p.Bufs) == 0 {
 		return nil
@@ -49,6 +50,7 @@ func (m *Member) Commit(p *Plan, n int) (rest []byte) {
 		for _, list := range p.runs {
 			frames += len(list)
 		}
+		m.obsolete(p.skipped, p.end)
 		m.pass(p.end, frames)
 		return nil
 	}
@@ -77,6 +79,7 @@ func (m *Member) Commit(p *Plan, n int) (rest []byte) {
 		frames += k
 		break
 	}
+	m.obsolete(p.skipped, at)
 	m.pass(at, frames)
 	return rest
 }

@@ -194,7 +194,7 @@ func (w *world) answer(c *client, settle func()) {
 	for _, n := range w.conns {
 		if n.client == c && (n.ask != nil || len(n.snaps) > 0) {
 			n.asked()
-			n.answer(Verdict(w.r.IntN(3)), w.r.IntN(4) > 0)
+			n.answer(Verdict(w.r.IntN(5)), w.r.IntN(4) > 0)
 			settle()
 			synctest.Wait()
 		}
@@ -253,6 +253,9 @@ func (w *world) rest() {
 	for _, c := range w.clients {
 		if w.err != "" || c.conn == nil {
 			continue
+		}
+		if c.passed > 0 {
+			w.fail("client %d: %d events were skipped without a word", c.i, c.passed)
 		}
 		if x := c.missed(c.pos, forever); len(x) > 0 {
 			w.fail("client %d: at rest at %d of %d without the event at %d and %d more", c.i, c.pos, w.core.Head(), x[0].pos, len(x)-1)

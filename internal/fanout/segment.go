@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"slices"
 	"sort"
 	"sync/atomic"
 )
@@ -10,13 +11,26 @@ const (
 	maxSegment = 256 << 10
 	// AloneAbove is the size, in bytes, above which a frame shares its memory with no other.
 	AloneAbove = 64 << 10
-	entryBytes = 16
+	entryBytes = 24
 )
 
 // entry is one frame of a segment: buf[off:end].
 type entry struct {
 	pos      Position
 	off, end uint32
+	tag      *tag // nil without a key
+}
+
+// tag is what conflation must know of a frame.
+type tag struct {
+	key    string
+	topics []*Topic
+}
+
+// supersedes reports whether a frame with tag b makes an earlier one with tag a obsolete: it has the same key and goes
+// at least where that went.
+func (b *tag) supersedes(a *tag) bool {
+	return a.key == b.key && !slices.ContainsFunc(a.topics, func(t *Topic) bool { return !slices.Contains(b.topics, t) })
 }
 
 // segment is a run of frames. One writer, under the core's lock, appends; readers need no lock: they see the
@@ -53,14 +67,14 @@ func newSegment(t *Topic, size, entries int) *segment {
 }
 
 // add publishes the frame that the writer has put at buf[off:end].
-func (s *segment) add(p Position, off, end int, now int64) {
+func (s *segment) add(p Position, off, end int, now int64, g *tag) {
 	n := int(s.n.Load())
 	list := *s.entries.Load()
 	if n == len(list) {
 		list = append(list, make([]entry, n)...)
 		s.entries.Store(&list)
 	}
-	list[n] = entry{pos: p, off: uint32(off), end: uint32(end)}
+	list[n] = entry{pos: p, off: uint32(off), end: uint32(end), tag: g}
 	s.used, s.newest = end, now
 	s.n.Store(int32(n + 1))
 }

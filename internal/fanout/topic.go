@@ -139,7 +139,7 @@ func (t *Topic) compact() *segment {
 	}
 	one := newSegment(t, max(minSegment, size), 8)
 	copy(one.buf, s.buf[e.off:e.end])
-	one.add(e.pos, 0, size, s.newest)
+	one.add(e.pos, 0, size, s.newest, e.tag)
 	s.free()
 	t.view.Store(&view{segs: []*segment{one}, freed: before})
 	t.oldest, t.at, t.kept = one, 0, 1

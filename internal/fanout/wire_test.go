@@ -22,6 +22,10 @@ func (f textFraming) AppendNotice(b []byte, n Notice) []byte {
 	return fmt.Appendf(b, "event: resync\ndata: %s %d\n\n", n.Reason, n.Dropped)
 }
 
+func (textFraming) AppendConflated(b []byte, n int) []byte {
+	return fmt.Appendf(b, "event: conflated\ndata: %d\n\n", n)
+}
+
 func (f textFraming) AppendPosition(b []byte, epoch string, p Position) []byte {
 	return append(f.AppendStamp(b, epoch, p), '\n')
 }
@@ -35,6 +39,7 @@ const (
 	kindSnap    = "snap"    // data: <position> <reason> <n>
 	kindLost    = "lost"    // data: <n>
 	kindBye     = "bye"
+	kindSkipped = "conflated" // data: <n>
 )
 
 func eventBody(n, pad int) []byte {
@@ -69,7 +74,7 @@ func parseBlock(text string) (b block, err error) {
 			if b.id = value; value == "" {
 				return b, bad
 			}
-		case ok && name == "event" && (value == kindResync || value == kindSnap || value == kindLost || value == kindBye):
+		case ok && name == "event" && (value == kindResync || value == kindSnap || value == kindLost || value == kindBye || value == kindSkipped):
 			b.kind = value
 		case ok && name == "data" && data == "":
 			data = value
@@ -99,7 +104,7 @@ func parseBlock(text string) (b block, err error) {
 		b.reason, b.n = fields[0], number(fields[1])
 	case b.kind == kindSnap && len(fields) == 3:
 		b.asOf, b.reason, b.n = Position(number(fields[0])), fields[1], number(fields[2])
-	case b.kind == kindLost && len(fields) == 1:
+	case (b.kind == kindLost || b.kind == kindSkipped) && len(fields) == 1:
 		b.n = number(fields[0])
 	case b.kind == kindBye && len(fields) == 1:
 	case b.kind == kindNone && data == "":

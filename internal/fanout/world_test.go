@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sort"
+	"strings"
 	"testing/synctest"
 	"time"
 )
@@ -20,6 +21,7 @@ type event struct {
 	n      int
 	pos    Position
 	topics uint64
+	key    int
 	size   int // with its stamp
 	rank   map[int]int
 }
@@ -193,12 +195,12 @@ func (w *world) names(mask uint64) (names []string) {
 
 func (w *world) publish() {
 	mask, n := w.pick(), len(w.events)+1
-	body := eventBody(n, w.r.IntN(30))
+	body, key := eventBody(n, w.r.IntN(30)), w.r.IntN(4)
 	names := w.names(mask)
 	if w.r.IntN(8) == 0 {
 		names = append(names, names[0])
 	}
-	p, err := w.core.Publish(w.hurry, body, names...)
+	p, err := w.core.PublishKeyed(w.hurry, strings.Repeat("k", key), body, names...)
 	if errors.Is(err, ErrTooManyTopics) && !w.strict {
 		return
 	}
@@ -206,7 +208,7 @@ func (w *world) publish() {
 		w.fail("Publish: %v", err)
 		return
 	}
-	e := &event{n: n, pos: p, topics: mask, size: len(textFraming{}.AppendStamp(nil, w.core.epoch, p)) + len(body), rank: map[int]int{}}
+	e := &event{n: n, pos: p, topics: mask, key: key, size: len(textFraming{}.AppendStamp(nil, w.core.epoch, p)) + len(body), rank: map[int]int{}}
 	for t := range w.topics {
 		if mask>>t&1 == 1 {
 			w.counts[t]++
@@ -216,6 +218,13 @@ func (w *world) publish() {
 	w.log("publish e%d at %d to %v", n, p, names)
 	w.events = append(w.events, e)
 	w.truth[w.core.epoch] = append(w.truth[w.core.epoch], e)
+}
+
+// obsolete reports whether a later event that is due to c too makes e obsolete.
+func (w *world) obsolete(c *client, e *event) bool {
+	return e.key != 0 && slices.ContainsFunc(w.published(c.life, e.pos, forever), func(f *event) bool {
+		return f.key == e.key && e.topics&^f.topics == 0 && c.due(f)
+	})
 }
 
 // published returns the events of an epoch in (from, to].

@@ -72,7 +72,7 @@ func (b *Broker) Publish(ctx context.Context, e Event, topics ...string) (*Prepa
 
 // PublishPrepared publishes p again, or for the first time; see [Broker.Publish].
 func (b *Broker) PublishPrepared(ctx context.Context, p *PreparedEvent, topics ...string) (*PreparedEvent, error) {
-	q := &PreparedEvent{wire: p.wire}
+	q := &PreparedEvent{wire: p.wire, key: p.key}
 	if err := b.publish(ctx, q, topics); err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (b *Broker) publish(ctx context.Context, p *PreparedEvent, topics []string)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	pos, err := b.core.Publish(ctx, p.wire, topics...)
+	pos, err := b.core.PublishKeyed(ctx, p.key, p.wire, topics...)
 	if err != nil {
 		return publicError(err)
 	}

@@ -19,6 +19,13 @@ const (
 	BrokerPolicyRemove
 	// BrokerPolicyClose says farewell and ends the stream, as soon as the event that is being sent is complete.
 	BrokerPolicyClose
+	// BrokerPolicyCatchUp serves the subscriber from the history, however far it is behind; it is judged again once it
+	// has been within its limits. What leaves the history first is lost to it, with a resync event.
+	BrokerPolicyCatchUp
+	// BrokerPolicyLatest skips an event when a newer one with the same Event.Key, published to the same topics at least,
+	// is due to the subscriber too. Events without a key are not skipped. When it has caught up it gets the event
+	// "conflated" with data {"skipped":N} and no id. If even what is left is beyond the limits, it is dropped.
+	BrokerPolicyLatest
 )
 
 // SlowSubscriber tells OnSlowSubscriber how far a subscriber is behind.

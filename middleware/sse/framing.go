@@ -34,6 +34,13 @@ func (f framing) AppendPosition(b []byte, epoch string, p fanout.Position) []byt
 	return append(f.AppendStamp(b, epoch, p), '\n')
 }
 
+// AppendConflated implements [fanout.Framing].
+func (framing) AppendConflated(b []byte, n int) []byte {
+	b = append(b, "event: conflated\ndata: {\"skipped\":"...)
+	b = strconv.AppendInt(b, int64(n), 10)
+	return append(b, "}\n\n"...)
+}
+
 // AppendNotice implements [fanout.Framing].
 func (f framing) AppendNotice(b []byte, n fanout.Notice) []byte {
 	if n.Stamped {

@@ -11,6 +11,7 @@ import (
 // broker writes in front of it.
 type PreparedEvent struct {
 	wire  []byte
+	key   string
 	epoch string
 	pos   fanout.Position
 }
@@ -24,7 +25,7 @@ func Prepare(e Event) (*PreparedEvent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &PreparedEvent{wire: wire}, nil
+	return &PreparedEvent{wire: wire, key: e.Key}, nil
 }
 
 // Bytes returns the wire form without an id line. It must not be changed.
@@ -41,10 +42,11 @@ func (p *PreparedEvent) ID() string {
 	return string(fanout.AppendID(nil, p.epoch, p.pos))
 }
 
-// Event parses the wire form back. Its ID is that of [PreparedEvent.ID]; its Key, which is never on the wire, is lost.
+// Event parses the wire form back. Its ID is that of [PreparedEvent.ID]. The Key is not on the wire: that of an event
+// which [Broker.Events] yields is lost.
 func (p *PreparedEvent) Event() Event {
 	r := NewReader(bytes.NewReader(p.wire), &ReaderOptions{MaxEventBytes: len(p.wire)})
 	e, _ := r.Next() // what AppendTo wrote can be read
-	e.ID = p.ID()
+	e.ID, e.Key = p.ID(), p.key
 	return e
 }

@@ -12,6 +12,10 @@ func (b *Broker) slow(o fanout.Owner, lag fanout.Lag) fanout.Verdict {
 		return fanout.Remove
 	case BrokerPolicyClose:
 		return fanout.Close
+	case BrokerPolicyCatchUp:
+		return fanout.CatchUp
+	case BrokerPolicyLatest:
+		return fanout.Latest
 	default:
 		return fanout.Drop
 	}

@@ -8,8 +8,9 @@ type BrokerStats struct {
 	HistoryBytes    int   `json:"history_bytes"`
 	Callbacks       int   `json:"callbacks"` // running now
 	Published       int64 `json:"published"`
-	Delivered       int64 `json:"delivered"` // events handed to subscribers' connections
-	Dropped         int64 `json:"dropped"`   // events skipped by resyncs, as far as they could be counted
+	Delivered       int64 `json:"delivered"`  // events handed to subscribers' connections
+	Dropped         int64 `json:"dropped"`    // events skipped by resyncs, as far as they could be counted
+	Superseded      int64 `json:"superseded"` // events skipped by BrokerPolicyLatest
 	Resyncs         int64 `json:"resyncs"`
 	Removed         int64 `json:"removed"` // by BrokerPolicyRemove
 	Closed          int64 `json:"closed"`  // by BrokerPolicyClose
@@ -22,7 +23,7 @@ func (b *Broker) Stats() BrokerStats {
 	s := b.core.Stats()
 	return BrokerStats{
 		Subscribers: s.Members, Topics: s.Topics, HistoryEvents: s.HistoryFrames, HistoryBytes: s.HistoryBytes,
-		Callbacks: s.Callbacks, Published: s.Published, Delivered: s.Delivered, Dropped: s.Dropped,
+		Callbacks: s.Callbacks, Published: s.Published, Delivered: s.Delivered, Dropped: s.Dropped, Superseded: s.Superseded,
 		Resyncs: s.Resyncs, Removed: s.Removed, Closed: s.Closed, CallbackPanics: s.CallbackPanics,
 		ThrottledEvents: s.Throttled,
 	}
