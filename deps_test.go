@@ -30,6 +30,9 @@ func TestDependencies_OfTheCore(t *testing.T) {
 		if !slices.ContainsFunc(allowed, func(m string) bool { return dep == m || strings.HasPrefix(dep, m+"/") }) {
 			t.Errorf("the core links %s: only %s and the standard library are allowed", dep, strings.Join(allowed, ", "))
 		}
+		if dep == self+"/celeristest" {
+			t.Errorf("the core links %s, which is for tests and imports package testing", dep)
+		}
 	}
 	if !slices.Contains(deps, self) || !slices.Contains(deps, self+"/internal/exchange") {
 		t.Errorf("go list left out what it was asked for: %q", deps)

@@ -230,3 +230,51 @@ func TestSlow_PublishAndCloseWaitForNobody(t *testing.T) {
 		}
 	})
 }
+
+func TestSlow_CatchUpLosesNothing(t *testing.T) {
+	inBubbles(t, func(t *testing.T, w way) {
+		l := lag(t, w, sse.BrokerConfig{OnSlowSubscriber: func(sse.SlowSubscriber) sse.BrokerPolicy {
+			return sse.BrokerPolicyCatchUp
+		}})
+		l.overrun(t, 300)
+		l.held.release()
+		if n, rest := count(t, l.held.all(), 1); n != 300 || len(rest) != 0 {
+			t.Errorf("got %d events and %q, want 300", n, rest)
+		}
+	})
+}
+
+func TestSlow_LatestSkipsWhatIsObsoleteAndSaysSo(t *testing.T) {
+	inBubbles(t, func(t *testing.T, w way) {
+		l := lag(t, w, sse.BrokerConfig{OnSlowSubscriber: func(sse.SlowSubscriber) sse.BrokerPolicy {
+			return sse.BrokerPolicyLatest
+		}})
+		const published = 300
+		for i := range published { // two keys in turn, and an event without one in the middle
+			e := sse.Event{Key: fmt.Sprint(i % 2), Data: fmt.Sprintf("%d %s", i+1, strings.Repeat("x", 1000))}
+			if i == published-100 {
+				e.Key = ""
+			}
+			if _, err := l.Publish(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		l.held.release()
+		n, rest := count(t, l.held.all(), 1)
+		if len(rest) != 4 {
+			t.Fatalf("after %d events: %d blocks %.300q, want the one without a key, the last two and the count", n, len(rest), rest)
+		}
+		for i, id := range []int{published - 99, published - 1, published} {
+			if want := fmt.Sprintf("id: E-%d|data: %[1]d x", id); !strings.HasPrefix(rest[i], want) {
+				t.Errorf("block %.30q, want %q", rest[i], want)
+			}
+		}
+		equal(t, "count", rest[3:], fmt.Sprintf(`event: conflated|data: {"skipped":%d}`, published-n-3))
+		if s := l.Stats(); s.Superseded != int64(published-n-3) || s.Dropped != 0 || s.Resyncs != 0 {
+			t.Errorf("%+v, want %d superseded and nothing dropped", s, published-n-3)
+		}
+		publish(t, l.Broker, "on")
+		equal(t, "after it", l.held.all(), "id: E-301|data: on")
+	})
+}

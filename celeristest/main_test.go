@@ -1,0 +1,9 @@
+package celeristest_test
+
+import (
+	"testing"
+
+	"github.com/goceleris/celeris/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
