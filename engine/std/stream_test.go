@@ -27,6 +27,7 @@ type framing struct{}
 func (framing) MaxStamp(string) int                                      { return 0 }
 func (framing) AppendStamp(b []byte, _ string, _ fanout.Position) []byte { return b }
 func (framing) AppendNotice(b []byte, n fanout.Notice) []byte            { return append(b, "!"+n.Reason...) }
+func (framing) AppendConflated(b []byte, _ int) []byte { return b }
 func (framing) AppendPosition(b []byte, _ string, p fanout.Position) []byte {
 	return fmt.Appendf(b, "@%d", p)
 }
