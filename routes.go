@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -126,7 +127,7 @@ func (g *registrar) Group(prefix string, middleware ...Middleware) *Group {
 			bad(prefix, where, "a Middleware of the group is nil: leave it out instead")
 		}
 	}
-	all := append(g.middleware[:len(g.middleware):len(g.middleware)], middleware...)
+	all := append(slices.Clip(g.middleware), middleware...)
 	return &Group{registrar{srv: g.srv, prefix: g.prefix + strings.TrimRight(prefix, "/"), middleware: all}}
 }
 

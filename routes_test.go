@@ -146,7 +146,7 @@ func TestServer_OrdersMiddleware(t *testing.T) {
 	first.GET("/x", shows(), mark("route1"), mark("route2"))
 	second.GET("", shows())
 	second.GET("/", shows())
-	outer.Group("").Mount("/m", celeris.HandlerFunc(shows()))
+	outer.Group("").Mount("/m", shows())
 	app.Use(mark("use1"))
 	app.Use(mark("use2"))
 

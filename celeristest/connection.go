@@ -82,7 +82,7 @@ func (s *Stream) dial() (_ *connection, err error) {
 	}
 	patience := time.AfterFunc(s.opts.Patience, func() { cancel(errNoHead) })
 	client := http.Client{Transport: tr, Jar: s.site.client.Jar}
-	c.response, err = client.Do(r.WithContext(ctx))
+	c.response, err = client.Do(r.WithContext(ctx)) //nolint:bodyclose // end closes it
 	switch intime := patience.Stop(); {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
@@ -132,7 +132,7 @@ func (c *connection) read(lastID string) {
 func (c *connection) reason(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.left && err != io.EOF {
+	if c.left && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("celeristest: stream: %w", net.ErrClosed)
 	}
 	return err

@@ -132,7 +132,7 @@ func (s *Stream) Events() iter.Seq2[sse.Event, error] {
 	return func(yield func(sse.Event, error) bool) {
 		for {
 			e, err := s.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return
 			}
 			if !yield(e, err) || err != nil {

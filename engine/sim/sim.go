@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"syscall"
@@ -71,7 +72,7 @@ func (b *backend) Send(ops []shard.Op) {
 		for _, p := range op.Bufs {
 			n, err := op.Conn.(*conn).net.TryWrite(p)
 			op.N += n
-			if err == syscall.EAGAIN {
+			if errors.Is(err, syscall.EAGAIN) {
 				err = shard.ErrRefused
 			}
 			if op.Err = err; err != nil {
@@ -176,7 +177,7 @@ func (c *conn) Discard() (n int, over bool) {
 		k, err := c.net.TryRead(buf[:])
 		n += k
 		if err != nil {
-			return n, err != syscall.EAGAIN
+			return n, !errors.Is(err, syscall.EAGAIN)
 		}
 	}
 }

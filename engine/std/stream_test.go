@@ -27,7 +27,7 @@ type framing struct{}
 func (framing) MaxStamp(string) int                                      { return 0 }
 func (framing) AppendStamp(b []byte, _ string, _ fanout.Position) []byte { return b }
 func (framing) AppendNotice(b []byte, n fanout.Notice) []byte            { return append(b, "!"+n.Reason...) }
-func (framing) AppendConflated(b []byte, _ int) []byte { return b }
+func (framing) AppendConflated(b []byte, _ int) []byte                   { return b }
 func (framing) AppendPosition(b []byte, _ string, p fanout.Position) []byte {
 	return fmt.Appendf(b, "@%d", p)
 }
@@ -235,7 +235,7 @@ func TestStream_BeatsInSilence(t *testing.T) {
 		if got := r.sent(); got != "hello" {
 			t.Errorf("before: %q", got)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if synctest.Wait(); r.sent() != "hello@0" {
 			t.Errorf("after: %q", r.sent())
 		}

@@ -20,7 +20,6 @@ type runner struct {
 	seen   []Position
 	errs   []string
 	notice int
-	dead   bool // its stream was cut short
 }
 
 func (d *runner) Wake() {

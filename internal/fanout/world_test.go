@@ -93,7 +93,9 @@ func newWorld(seed uint64, f fault, steps int) *world {
 	w.counts = make([]int, topics)
 	w.start(topics)
 	for i := range 1 + r.IntN(5) {
-		w.clients = append(w.clients, &client{w: w, i: i, want: w.pick() | w.pick(), seen: map[int]bool{}})
+		want := w.pick()
+		want |= w.pick()
+		w.clients = append(w.clients, &client{w: w, i: i, want: want, seen: map[int]bool{}})
 	}
 	w.cfg = w.core.cfg
 	return w

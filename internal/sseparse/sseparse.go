@@ -144,5 +144,5 @@ func (p *Parser) setRetry(value string) {
 		}
 		d = d*10 + time.Duration(digit-'0')
 	}
-	p.retry = d * time.Millisecond
+	p.retry = d * time.Millisecond //nolint:durationcheck // d is a plain number
 }

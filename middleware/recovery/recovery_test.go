@@ -155,7 +155,7 @@ func ExampleNew() {
 	app.Use(recovery.New(recovery.Config{}))
 	app.GET("/x", func(*celeris.Context) error {
 		var m map[string]int
-		m["x"] = 1
+		m["x"] = 1 //nolint:govet // it is what the test is about
 		return nil
 	})
 	w := httptest.NewRecorder()

@@ -2,6 +2,7 @@ package sse
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -173,7 +174,7 @@ func (c *Client) send(frame []byte) error {
 	asked, policy := false, ClientPolicyBlock
 	for {
 		err := c.member.Send(frame)
-		if err != fanout.ErrQueueFull {
+		if !errors.Is(err, fanout.ErrQueueFull) {
 			if asked {
 				c.member.PassRoom()
 			}
@@ -222,7 +223,7 @@ func (c *Client) follow(core *fanout.Core, topics []string) error {
 	switch has := c.member.Core(); {
 	case has == nil, !c.started.Load():
 		err := core.Open(c.member, c.lastID, topics...)
-		if err != fanout.ErrOtherCore || c.member.Core() != core {
+		if !errors.Is(err, fanout.ErrOtherCore) || c.member.Core() != core {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package sse
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -93,7 +94,7 @@ func Read(r io.Reader) iter.Seq2[Event, error] {
 		reader := NewReader(r, nil)
 		for {
 			event, err := reader.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return
 			}
 			if !yield(event, err) || err != nil {

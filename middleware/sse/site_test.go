@@ -354,16 +354,6 @@ func (b *tab) next() string {
 	}
 }
 
-// until waits for a block and returns how many others came before it.
-func (b *tab) until(block string) int {
-	b.t.Helper()
-	for n := 0; ; n++ {
-		if b.next() == block {
-			return n
-		}
-	}
-}
-
 // rest waits for the end of the stream and returns what had come until then.
 func (b *tab) rest() []string {
 	b.t.Helper()

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -237,10 +238,10 @@ func (s *Shard) took(st *Stream, i int, now time.Time) {
 		st.bytes += int64(op.N)
 		s.bytes.Add(int64(op.N))
 	}
-	switch op.Err {
-	case nil:
+	switch {
+	case op.Err == nil:
 		s.ready(st) // until there is nothing left
-	case ErrRefused:
+	case errors.Is(op.Err, ErrRefused):
 		s.refuses.Add(1)
 		st.refuse(now)
 	default:

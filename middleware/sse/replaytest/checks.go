@@ -344,13 +344,13 @@ func checkLeave(t testing.TB, store sse.ReplayStore, stream string) {
 	records := fill(t, store, stream, 200)
 	for n := range 10 {
 		seen := 0
-		for range store.Since(t.Context(), stream, "") {
+		for range store.Since(t.Context(), stream, "") { //nolint:errcheck // only the loop counts
 			if seen++; seen > n {
 				break
 			}
 		}
 		// A reader that is still in its loop doesn't hold up writers.
-		for range store.Since(t.Context(), stream, records[0].ID) {
+		for range store.Since(t.Context(), stream, records[0].ID) { //nolint:errcheck // only the loop counts
 			_, record := mustAppend(t, store, stream, sse.Record{Event: event(n)})
 			records = append(records, record)
 			break
