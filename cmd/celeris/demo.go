@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -77,7 +78,7 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		stop()
 	})
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	err = serveDemo(ctx, listener, logger)
+	err = serveDemo(ctx, listener, standardPlan, logger)
 	if !forget() {
 		<-told // stdout has one writer at a time
 	}
@@ -89,29 +90,43 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// serveDemo publishes and serves on listener, which it closes, until ctx ends and every stream is gone.
-func serveDemo(ctx context.Context, listener net.Listener, logger *slog.Logger) error {
+// serveDemo publishes and serves on listener, which it closes, until ctx ends and every stream is gone. Slow readers
+// are tried by that plan.
+func serveDemo(ctx context.Context, listener net.Listener, p plan, logger *slog.Logger) error {
 	app := celeris.New(celeris.Config{Logger: logger, DrainTimeout: drainTimeout})
-	d, err := newDemo(app, logger)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // also when serving has failed, before anything is waited for
+	d, err := newDemo(ctx, app, listener.Addr(), p, logger)
 	if err != nil {
 		listener.Close()
 		return err
 	}
 
-	publishing, stopPublishing := context.WithCancel(ctx)
-	published := make(chan struct{})
-	go func() {
-		defer close(published)
-		d.publish(publishing, time.Tick(sampleInterval))
-	}()
+	var publishing sync.WaitGroup
+	publishing.Go(func() { d.publish(ctx, time.Tick(sampleInterval)) })
+	err = app.Serve(ctx, shallow{listener})
+	cancel()
+	publishing.Wait()
 
-	err = app.Serve(ctx, listener)
-	stopPublishing()
-	<-published
+	closing, stop := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer stop()
+	return errors.Join(err, d.close(closing))
+}
 
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	return errors.Join(err, d.broker.Close(closing))
+// sendBuffer bounds, in bytes, what the system takes in for a client that does not read. It would let that
+// grow to megabytes: minutes of a slow reader's lag, out of everyone's sight.
+const sendBuffer = 16 << 10
+
+// shallow is a listener whose connections have send buffers of sendBuffer bytes.
+type shallow struct{ net.Listener }
+
+// Accept implements [net.Listener]. It returns connections as they are, not wrapped.
+func (l shallow) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer) // it is served all the same
+	}
+	return conn, err
 }
 
 // announce prints where the demo is to be found and how to see it without a browser.

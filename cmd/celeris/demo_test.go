@@ -23,7 +23,10 @@ import (
 const patience = 20 * time.Second
 
 // startDemo serves a demo in this process and returns its URL.
-func startDemo(t *testing.T) string {
+func startDemo(t *testing.T) string { return startDemoWith(t, standardPlan) }
+
+// startDemoWith is startDemo with another plan for the slow reader.
+func startDemoWith(t *testing.T, p plan) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -31,7 +34,7 @@ func startDemo(t *testing.T) string {
 	}
 	ended := make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() { ended <- serveDemo(ctx, listener, slog.New(slog.DiscardHandler)) }()
+	go func() { ended <- serveDemo(ctx, listener, p, slog.New(slog.DiscardHandler)) }()
 	t.Cleanup(func() {
 		cancel()
 		select {
@@ -51,8 +54,9 @@ type block map[string]string
 
 // events reads a stream line by line, with no help from the code that wrote it.
 type events struct {
-	t    *testing.T
-	scan *bufio.Scanner
+	t     *testing.T
+	scan  *bufio.Scanner
+	close context.CancelFunc
 }
 
 func openEvents(t *testing.T, url, lastID string) *events {
@@ -75,7 +79,7 @@ func openEvents(t *testing.T, url, lastID string) *events {
 	if got := response.Header.Get("Content-Type"); response.StatusCode != http.StatusOK || !strings.HasPrefix(got, "text/event-stream") {
 		t.Fatalf("%s: status %d, Content-Type %q, want 200, text/event-stream", url, response.StatusCode, got)
 	}
-	return &events{t, bufio.NewScanner(response.Body)}
+	return &events{t, bufio.NewScanner(response.Body), cancel}
 }
 
 // next returns the next block, nil at the end of the stream.
@@ -100,7 +104,7 @@ func (e *events) next() block {
 func (e *events) payload() (block, header) {
 	e.t.Helper()
 	for b := e.next(); b != nil; b = e.next() {
-		if b["event"] != "vitals" && b["event"] != "stats" {
+		if b["event"] != "vitals" && b["event"] != "stats" && b["event"] != "wall" {
 			continue
 		}
 		var h header
@@ -143,7 +147,8 @@ func TestEvents_CountWithoutAHole(t *testing.T) {
 func TestCut_EndsThisTabOnlyAndLosesNothing(t *testing.T) {
 	url := startDemo(t)
 	mine, other, anonymous := openEvents(t, url+"/events?tab=mine", ""), openEvents(t, url+"/events?tab=other", ""), openEvents(t, url+"/events", "")
-	for _, s := range []*events{mine, other, anonymous} {
+	last, before := mine.payload()
+	for _, s := range []*events{other, anonymous} {
 		s.payload()
 	}
 	for _, nobody := range []string{"/cut", "/cut?tab=", "/cut?tab=nobody"} {
@@ -155,8 +160,6 @@ func TestCut_EndsThisTabOnlyAndLosesNothing(t *testing.T) {
 		t.Errorf("the cut ended %d streams, want 1", got)
 	}
 
-	var last block
-	var before header
 	for b, h := mine.payload(); b != nil; b, h = mine.payload() {
 		last, before = b, h
 	}

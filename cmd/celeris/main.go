@@ -3,8 +3,9 @@
 //	celeris demo [-addr host:port]
 //
 // The demo publishes this machine's own vital signs several times a second to one web page, whose red
-// button makes the server close that tab's stream: the browser comes back by itself and the page counts
-// what it missed and what was replayed.
+// button makes the server close that browser's stream: the browser comes back by itself and the page counts
+// what it missed and what was replayed. All pages share a wall to paint on, and a switch that adds a slow
+// reader which nobody else notices.
 package main
 
 import (

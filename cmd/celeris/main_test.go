@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/goceleris/celeris/internal/leak"
 )
 
 // runAsCommand makes the test binary behave as the command, so that tests can signal a real process.
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runAsCommand) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	leak.Main(m)
 }
 
 func TestRun_ExplainsItself(t *testing.T) {

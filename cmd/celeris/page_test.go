@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -12,7 +13,8 @@ import (
 func TestPage_IsComplete(t *testing.T) {
 	url := startDemo(t)
 	stream := openEvents(t, url+"/events", "")
-	b, _ := stream.payload()
+	stream.payload()
+	b, _ := stream.payload() // the place of an event is known when the next one comes
 	text, header := getPage(t, url)
 
 	if since := regexp.MustCompile(`data-since="([^"]*)"`).FindStringSubmatch(text); since == nil || since[1] == "" {
@@ -20,7 +22,7 @@ func TestPage_IsComplete(t *testing.T) {
 	}
 	// Whatever an element names must be in the document: there is nothing else to fetch.
 	for _, m := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(text, -1) {
-		if !strings.HasPrefix(m[1], "data:") && m[1] != "/stats" {
+		if !strings.HasPrefix(m[1], "data:") && m[1] != "/stats" { // the worker is no element
 			t.Errorf("the page refers to %q", m[1])
 		}
 	}
@@ -36,6 +38,48 @@ func TestPage_IsComplete(t *testing.T) {
 	}
 	if got := header.Get("Cache-Control"); got != "no-store" {
 		t.Errorf("Cache-Control = %q, want no-store", got)
+	}
+}
+
+// The worker is the only other thing to fetch. Its name tells its version, and it may do nothing but stream.
+func TestPage_NamesItsWorker(t *testing.T) {
+	url := startDemo(t)
+	text, header := getPage(t, url)
+	contains(t, "the page's policy", header.Get("Content-Security-Policy"), "worker-src 'self'")
+	path := regexp.MustCompile(`data-worker="([^"]*)"`).FindStringSubmatch(text)
+	if path == nil || !regexp.MustCompile(`^/worker\.js\?v=[0-9a-f]+$`).MatchString(path[1]) {
+		t.Fatalf("the page names the worker %q", path)
+	}
+	response, err := http.Get(url + path[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	script, _ := io.ReadAll(response.Body)
+	for name, want := range map[string]string{
+		"Content-Type": "text/javascript", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": workerPolicy,
+	} {
+		contains(t, name, response.Header.Get(name), want)
+	}
+	contains(t, "the worker", string(script), "class Stream")
+	contains(t, "the worker", string(script), "addEventListener('connect'")
+}
+
+// A part that nobody joins, or one that is not there, would only show in a browser.
+func TestPage_UsesEveryFile(t *testing.T) {
+	used := slices.Concat(scripts, workers, []string{"index.html", "style.css", "theme.js"})
+	entries, err := pageFiles.ReadDir("page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if !slices.Contains(used, entry.Name()) {
+			t.Errorf("nothing uses page/%s", entry.Name())
+		}
+		used = slices.DeleteFunc(used, func(name string) bool { return name == entry.Name() })
+	}
+	if len(used) > 0 {
+		t.Errorf("there are no files %v", used)
 	}
 }
 

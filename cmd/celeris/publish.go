@@ -5,11 +5,11 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
 	"github.com/goceleris/celeris"
-	"github.com/goceleris/celeris/middleware/sse"
 )
 
 const (
@@ -21,14 +21,6 @@ const (
 	backfill = 65 * time.Second
 )
 
-// header begins every payload. N counts the events of one run without a hole, whatever their topic: a
-// page judges by it what it missed and what came twice, so its verdict owes nothing to event ids.
-type header struct {
-	N   uint64 `json:"n"`
-	Run string `json:"run"`
-	T   int64  `json:"t"` // Unix time in milliseconds, from a clock that never steps back
-}
-
 type vitalsEvent struct {
 	header
 	vitals
@@ -39,29 +31,34 @@ type statsEvent struct {
 	stats
 }
 
-// demo is one run of the demonstration. One goroutine publishes; handlers run at the same time.
+// demo is one run of the demonstration. One goroutine publishes the samples; handlers run at the same time.
 type demo struct {
-	broker  *sse.Broker
+	feed    *feed
 	logger  *slog.Logger
-	run     string // tells the counters of this process from those of another
-	started time.Time
 	sampler sampler
 	recent  positions
+	slow    *slowSwitch
 }
 
-// newDemo registers the routes of the demo at app.
-func newDemo(app *celeris.Server, logger *slog.Logger) (*demo, error) {
-	broker, err := newBroker(app)
+// newDemo registers the routes of the demo at app. What they start ends with ctx; at is where app listens.
+func newDemo(ctx context.Context, app *celeris.Server, at net.Addr, p plan, logger *slog.Logger) (*demo, error) {
+	slow := &slowSwitch{life: ctx, addr: at.String(), plan: p}
+	broker, err := newBroker(app, slow.judge)
 	if err != nil {
 		return nil, err
 	}
+	slow.broker = broker
 	page, err := newPage()
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{broker: broker, logger: logger, run: newRun(), started: time.Now()}
+	f := &feed{broker: broker, run: newRun(), started: time.Now()}
+	d := &demo{feed: f, logger: logger, slow: slow}
 	app.GET("/", func(c *celeris.Context) error { return page.serve(c, d.recent.oldest()) })
+	app.GET("/worker.js", page.serveWorker)
 	app.GET("/stats", d.serveStats)
+	newWall(f).register(app)
+	slow.register(app)
 	return d, nil
 }
 
@@ -74,7 +71,6 @@ func newRun() string {
 
 // publish publishes a sample at every tick, and the statistics after every few, until ctx ends.
 func (d *demo) publish(ctx context.Context, ticks <-chan time.Time) {
-	var n uint64
 	failing := false
 	for tick := 0; ; tick++ {
 		select {
@@ -82,16 +78,12 @@ func (d *demo) publish(ctx context.Context, ticks <-chan time.Time) {
 			return
 		case <-ticks:
 		}
-		err := d.send(ctx, "vitals", vitalsEvent{d.header(n + 1), d.sampler.next(ctx)})
-		if err == nil {
-			n++
-			if tick%statsEvery == 0 {
-				if err = d.send(ctx, "stats", statsEvent{d.header(n + 1), d.stats(ctx)}); err == nil {
-					n++
-				}
-			}
+		sample := d.sampler.next(ctx)
+		err := d.send(ctx, "vitals", func(h header) any { return vitalsEvent{h, sample} })
+		if err == nil && tick%statsEvery == 0 {
+			now := d.stats(ctx)
+			err = d.send(ctx, "stats", func(h header) any { return statsEvent{h, now} })
 		}
-		// An event that was not published takes no number: it would look like one that got lost.
 		if err != nil && !failing && ctx.Err() == nil {
 			d.logger.LogAttrs(ctx, slog.LevelError, "demo: can't publish", slog.Any("error", err))
 		}
@@ -99,13 +91,9 @@ func (d *demo) publish(ctx context.Context, ticks <-chan time.Time) {
 	}
 }
 
-func (d *demo) header(n uint64) header {
-	return header{N: n, Run: d.run, T: d.started.Add(time.Since(d.started)).UnixMilli()}
-}
-
-// send publishes v under the name of its topic and remembers where the event lies in the log.
-func (d *demo) send(ctx context.Context, topic string, v any) error {
-	event, err := publish(ctx, d.broker, topic, v)
+// send publishes one payload and remembers where it lies in the log.
+func (d *demo) send(ctx context.Context, topic string, payload func(header) any) error {
+	event, err := d.feed.send(ctx, topic, payload)
 	if err != nil {
 		return err
 	}
@@ -113,8 +101,14 @@ func (d *demo) send(ctx context.Context, topic string, v any) error {
 	return nil
 }
 
-// positions remembers where the events of the last minute lie, for streams that begin with them. The
-// zero value is ready; any goroutine may use it.
+// close ends what the routes have started and waits for it, then closes the broker.
+func (d *demo) close(ctx context.Context) error {
+	d.slow.close()
+	return d.feed.broker.Close(ctx)
+}
+
+// positions remembers where the samples of the last minute lie, for streams that begin with them. The zero
+// value is ready; any goroutine may use it.
 type positions struct {
 	mu   sync.Mutex
 	list []position // oldest first, none older than backfill

@@ -17,6 +17,7 @@ import (
 type stats struct {
 	Broker  sse.BrokerStats `json:"broker"`
 	Process processStats    `json:"process"`
+	Slow    slowStats       `json:"slow"`
 }
 
 type processStats struct {
@@ -35,17 +36,18 @@ func (d *demo) stats(ctx context.Context) stats {
 	var heap runtime.MemStats
 	runtime.ReadMemStats(&heap)
 	s := stats{
-		Broker: d.broker.Stats(),
+		Broker: d.feed.broker.Stats(),
 		Process: processStats{
 			PID:           os.Getpid(),
 			GoVersion:     runtime.Version(),
 			System:        runtime.GOOS + "/" + runtime.GOARCH,
-			UptimeSeconds: round(time.Since(d.started).Seconds(), 1),
+			UptimeSeconds: round(time.Since(d.feed.started).Seconds(), 1),
 			Goroutines:    runtime.NumGoroutine(),
 			Procs:         runtime.GOMAXPROCS(0),
 			HeapBytes:     heap.HeapAlloc,
 		},
 	}
+	s.Slow = d.slow.stats()
 	self := process.Process{Pid: int32(os.Getpid())}
 	if m, err := self.MemoryInfoWithContext(ctx); err == nil {
 		s.Process.RSSBytes = m.RSS

@@ -22,15 +22,15 @@ import (
 )
 
 const (
-	// browsing bounds the script: it cuts two streams for five seconds each.
-	browsing = 2 * time.Minute
+	// browsing bounds the script: it cuts three streams for five seconds each and waits for a reader to be slow.
+	browsing = 4 * time.Minute
 	// ending bounds what comes after the signal.
 	ending = 20 * time.Second
 )
 
 func TestDemo_KeepsItsPromisesInABrowser(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes a browser and twenty seconds")
+		t.Skip("takes a browser and a minute")
 	}
 	chromium := requireBrowser(t)
 	demo := startDemo(t)

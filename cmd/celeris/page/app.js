@@ -4,42 +4,43 @@ const interval = Number(page.dataset.interval);
 const cutRetry = Number(page.dataset.cutRetry);
 const local = () => performance.timeOrigin + performance.now(); // never steps back
 
-// The token by which the server finds this tab's stream. Plain http has no randomUUID but on localhost.
-const tab = crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
-
 const judge = new Judge();
 const samples = []; // of the last minute, in order of time
 const holes = [];
-let source = null;
 let lastID = page.dataset.since;
 let offset = Infinity; // local time minus server time, at its smallest: when an event travelled fastest
 let openedAt = -Infinity; // local time
 let absence = null; // {since, kind: 'cut' | 'lost' | 'farewell', back}
-let asked = false; // the red button was pressed and the stream has not ended yet
-let farewell = false;
 
 // ---- the stream ----
 
-function connect() {
-  const query = new URLSearchParams({ tab });
-  if (lastID) query.set('lastEventId', lastID); // its Last-Event-ID header goes first on every reconnect
-  source = new EventSource(`/events?${query}`);
-  source.onopen = () => {
-    openedAt = local();
-    if (!absence && !judge.run) setState('live', 'live');
-  };
-  source.onerror = () => {
-    // A browser that has given up, as some do when the server is down, is asked again from here.
-    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 3000);
-    leave();
-  };
-  for (const name of ['vitals', 'stats']) source.addEventListener(name, receive);
-  source.addEventListener('resync', resync);
-  source.addEventListener('farewell', () => { farewell = true; });
+const link = new Link(page.dataset.worker, cutRetry, hear);
+
+// hear takes what happens to the stream, from this page's own or from the worker that has it.
+function hear(message) {
+  if (message.type === 'event') receive(message);
+  else if (message.type === 'open') opened();
+  else if (message.type === 'leave') leave(message);
+  else if (message.type === 'joined') join(message);
+  else if (message.type === 'tabs') showTabs(message.count);
+  else if (message.type === 'refused' && !absence) tell(`That did not work: ${message.why}.`, 'bad');
+}
+
+function opened() {
+  openedAt = local();
+  if (!absence && !judge.run) setState('live', 'live');
+}
+
+// join is called when another tab of this browser has opened the stream before: the worker kept its last minute.
+function join({ events, away }) {
+  openedAt = local();
+  events.forEach(receive);
+  if (away) leave({ kind: away.kind, back: away.back, age: away.age });
 }
 
 function receive(event) {
-  lastID = event.lastEventId;
+  lastID = event.id;
+  if (event.name === 'resync') return resync(event);
   const data = JSON.parse(event.data);
   const now = local();
   // Published before this connection was opened, on the server's clock: then it is a replay.
@@ -50,7 +51,8 @@ function receive(event) {
   const kind = judge.take(data.run, data.n, before);
   if (kind === 'restarted') restart();
   if (kind !== 'twice') {
-    if (event.type === 'vitals') keep(data);
+    if (event.name === 'vitals') keep(data);
+    else if (event.name === 'wall') wall.take(data);
     else if (data.n === judge.last) showStats(data);
   }
   if (absence && kind === 'live') arrive();
@@ -59,16 +61,14 @@ function receive(event) {
 }
 
 // leave is called when the connection ended or could not be opened.
-function leave() {
+function leave({ kind, back, age = 0 }) {
   if (absence) {
     absence.back = null; // it tried, and nobody knows when it will succeed
     return;
   }
   judge.left();
   const now = local();
-  const kind = farewell ? 'farewell' : asked ? 'cut' : 'lost';
-  absence = { since: now, kind, back: kind === 'cut' ? now + cutRetry : null };
-  asked = farewell = false;
+  absence = { since: now - age, kind, back: back === null ? null : now + back };
   if (judge.run) holes.push({ from: samples.at(-1)?.t ?? serverNow(), until: null, filled: 0, count: 0 });
   const text = { cut: 'The server closed this stream.', lost: 'The connection is gone. Retrying.', farewell: 'Server said goodbye, retrying.' }[kind];
   setState('away', kind === 'farewell' ? 'server said goodbye, retrying' : 'disconnected');
@@ -80,7 +80,6 @@ function leave() {
 // arrive is called with the first live event after an absence: now it is known what was missed.
 function arrive() {
   absence = null;
-  asked = false;
   setState('live', 'live');
   const hole = holes.at(-1);
   if (hole && hole.until == null) {
@@ -102,6 +101,7 @@ function restart() {
 }
 
 function resync(event) {
+  wall.load(); // something is missing, and nobody knows whether it was a stroke
   let what = {};
   try { what = JSON.parse(event.data); } catch { /* said without detail */ }
   const why = {
@@ -113,18 +113,8 @@ function resync(event) {
   announce(note);
 }
 
-async function cut() {
-  if ($('cut').getAttribute('aria-disabled') === 'true') return;
-  asked = true;
-  try {
-    const response = await fetch(`/cut?${new URLSearchParams({ tab })}`, { method: 'POST' });
-    if (!response.ok) throw new Error(`the server answered ${response.status}`);
-    if ((await response.json()).cut === 0) throw new Error('the server knows no stream of this tab');
-  } catch (error) {
-    if (absence) return;
-    asked = false;
-    tell(`That did not work: ${error.message}.`, 'bad');
-  }
+function cut() {
+  if ($('cut').getAttribute('aria-disabled') !== 'true') link.cut();
 }
 
 // ---- what the page says ----
@@ -156,6 +146,15 @@ function showVerdict(first) {
   const clean = v.gap === 0 && v.duplicates === 0;
   tell(clean ? 'Back. Nothing lost, nothing twice.' : v.gap > 0 ? `Back, but ${v.gap} events are missing.` : 'Back, but some came twice.', clean ? 'good' : 'bad');
   if (first || !clean) announce(`${$('outcome').textContent} missed ${v.missed} · replayed ${v.replayed} · duplicates ${v.duplicates} · gap ${v.gap}`);
+}
+
+// showTabs says what this stream is: one for all tabs of the browser, or one for this tab.
+function showTabs(count) {
+  page.dataset.link = link.shared ? 'shared' : 'own';
+  $('tabs').textContent = count > 1 ? `The ${count} tabs of this browser share it and go quiet together.` : link.shared ? 'Other tabs of this browser would share it.' : 'It is this tab’s own.';
+  $('tabs-note').textContent = link.shared
+    ? 'Over HTTP/1.1 a browser opens at most six connections per host, so its tabs share one stream through a SharedWorker.'
+    : 'This browser has no SharedWorker, so each tab has a stream of its own; over HTTP/1.1 it opens at most six connections per host.';
 }
 
 function showSession() {
@@ -214,7 +213,8 @@ function showCores(cores) {
   $('core-key').textContent = cores.length > 1 ? `each of ${cores.length}` : 'its only core';
 }
 
-function showStats({ broker, process }) {
+function showStats({ broker, process, slow, t }) {
+  slowReader.show(slow, t);
   const count = (v) => (v ?? 0).toLocaleString('en');
   for (const [id, key] of Object.entries({ subscribers: 'subscribers', published: 'published', delivered: 'delivered', history: 'history_events', dropped: 'dropped', resyncs: 'resyncs' })) {
     $(id).textContent = count(broker[key]);
@@ -273,6 +273,17 @@ const charts = [
   }),
 ];
 
+const slowReader = new SlowReader();
+const lagChart = new Chart($('lag-chart'), {
+  lines: [{ of: (s) => s.behind, weight: 'main' }], rest: 4000, grow: true,
+  top: (all) => 2 ** Math.ceil(Math.log2(highest(all, (s) => s.behind, 1 << 18) * 1.1)), label: (v) => amount(v, 1024, sizeUnits, true).join(' '),
+});
+const wall = new Wall($('wall'), (text) => {
+  const note = $('wall-note');
+  note.textContent = text ?? note.dataset.text;
+  note.toggleAttribute('data-bad', text !== null);
+});
+
 // coreLines gives every core a line of its own, behind that of all. On big machines they would be noise.
 function coreLines(count) {
   const thin = count > 1 && count <= 16 ? Array.from({ length: count }, (_, i) => ({ of: (s) => s.cores[i], weight: count > 4 ? 'faint' : 'thin' })) : [];
@@ -297,11 +308,20 @@ function frame(time) {
   countDown();
   const now = serverNow() - interval * 1.5;
   for (const chart of charts) chart.draw(samples, holes, now);
+  lagChart.draw(slowReader.samples, [], now);
+  wall.draw();
 }
 
 // ---- the rest ----
 
 $('cut').addEventListener('click', cut);
+$('clear').addEventListener('click', () => wall.clear());
+for (const input of document.querySelectorAll('.paint input')) {
+  input.addEventListener('change', () => {
+    wall.color = Number(input.value);
+    wall.drawn = -1;
+  });
+}
 $('theme').addEventListener('click', () => {
   const dark = page.dataset.theme ? page.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
   page.dataset.theme = dark ? 'light' : 'dark';
@@ -324,14 +344,14 @@ $('copy').addEventListener('click', async () => {
 });
 
 // A page that comes back from the browser's cache has lost its stream: it goes on where it stopped.
-addEventListener('pagehide', () => source.close());
+addEventListener('pagehide', () => link.close());
 addEventListener('pageshow', (event) => {
   if (!event.persisted) return;
-  leave();
-  connect();
+  leave({ kind: 'lost', back: null });
+  link.open(lastID);
 });
 
 setInterval(showSession, 1000);
 showButton();
-connect();
+link.open(lastID);
 requestAnimationFrame(frame);

@@ -13,7 +13,9 @@ const palette = (() => {
   const colors = {};
   colors.refresh = () => {
     for (const name of ['ink', 'soft', 'grid', 'accent', 'replay', 'red', 'card']) colors[name] = read(name);
+    colors.paint = Array.from(document.querySelectorAll('.paint'), (_, i) => read(`paint-${i}`));
     colors.hatch = null;
+    colors.version = (colors.version ?? 0) + 1;
   };
   colors.refresh();
   return colors;
@@ -21,7 +23,7 @@ const palette = (() => {
 
 class Chart {
   // lines: [{ of: sample => number | undefined, weight: 'main' | 'thin' | 'faint' }], main one last.
-  constructor(canvas, { lines, top, label, grow = false, captions = false }) {
+  constructor(canvas, { lines, top, label, grow = false, captions = false, rest = 1500 }) {
     this.canvas = canvas;
     this.context = canvas.getContext('2d');
     this.lines = lines;
@@ -29,6 +31,7 @@ class Chart {
     this.label = label;
     this.grow = grow; // the scale follows the data, in calm steps
     this.captions = captions;
+    this.rest = rest; // milliseconds without a sample that break a line
     this.scale = 0;
     new ResizeObserver(() => this.resize()).observe(canvas);
     this.resize();
@@ -196,7 +199,7 @@ class Chart {
     for (const s of samples) {
       const v = of(s);
       if (v === undefined) continue;
-      if (!piece || s.t - before > 1500) all.push((piece = []));
+      if (!piece || s.t - before > this.rest) all.push((piece = []));
       piece.push({ x: plot.x(s.t), y: plot.y(v) });
       before = s.t;
     }
