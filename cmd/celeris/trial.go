@@ -95,8 +95,11 @@ func (t *trial) watch() {
 	t.follow(func(ctx context.Context) error {
 		return readStream(ctx, t.addr, "/load", nil, func(e sse.Event) error {
 			var l loadEvent
-			if e.Event != "load" || json.Unmarshal([]byte(e.Data), &l) != nil {
+			if e.Event != "load" {
 				return nil
+			}
+			if err := json.Unmarshal([]byte(e.Data), &l); err != nil {
+				return err
 			}
 			took := t.age() - time.Duration(l.At)
 			t.mu.Lock()
