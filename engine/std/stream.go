@@ -63,6 +63,7 @@ type Stream struct {
 	// mu guards what follows and every deadline that is set.
 	mu          sync.Mutex
 	interrupted bool
+	opening     bool // what is missing of the request's body may be read
 	over        bool
 }
 
@@ -82,14 +83,43 @@ func New(cfg Config, proto int) *Stream {
 // server for ordinary requests don't apply.
 func (s *Stream) Open(first []byte) error {
 	s.born = time.Now()
-	if err := s.base.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("std: lift the read deadline: %w", err)
+	// Before it writes, net/http reads what is missing of the body of an HTTP/1.1 request.
+	limit := s.born.Add(s.cfg.MaxStall)
+	if err := s.readBy(limit, true); err != nil {
+		return err
 	}
 	s.cfg.Out.WriteHeader(http.StatusOK)
 	if err := s.write(first); err != nil {
 		return err
 	}
-	return s.flush()
+	if err := s.flush(); err != nil {
+		return err
+	}
+	if !time.Now().Before(limit) {
+		return fmt.Errorf("%w: the request's body did not come", engine.ErrStalled)
+	}
+	return s.readBy(time.Time{}, false)
+}
+
+// readBy sets the read deadline.
+func (s *Stream) readBy(limit time.Time, opening bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.interrupted {
+		return s.cut()
+	}
+	s.opening = opening
+	if err := s.base.SetReadDeadline(limit); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("std: set the read deadline: %w", err)
+	}
+	return nil
+}
+
+// Abandon says that the stream will not be run and that its response belongs to somebody else again.
+func (s *Stream) Abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
 }
 
 // Detached makes the stream write to the base writer from here on.
@@ -116,8 +146,12 @@ func (s *Stream) Interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.interrupted = true
-	if !s.over {
-		_ = s.base.SetWriteDeadline(time.Unix(1, 0)) // a writer without deadlines is cut at its next piece
+	if s.over {
+		return
+	}
+	_ = s.base.SetWriteDeadline(time.Unix(1, 0)) // a writer without deadlines is cut at its next piece
+	if s.opening {
+		_ = s.base.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 

@@ -197,7 +197,8 @@ func want(t *testing.T, what string, got []string, want ...string) {
 func TestStream_EveryPieceHasItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, 1, std.Config{MaxStall: 10 * time.Second})
-		want(t, "opening", r.done(), "read by never", "status 200", "write by 10s", "write 5", "write by 10s", "flush")
+		want(t, "opening", r.done(), "read by 10s", "status 200", "write by 10s", "write 5", "write by 10s", "flush",
+			"read by never")
 		r.publish(t, 40_000)
 		synctest.Wait()
 		want(t, "a large frame", r.done(), "write by 10s", "write 16384", "write by 10s", "write 16384",
@@ -224,7 +225,8 @@ func TestStream_FlushesOncePerPass(t *testing.T) {
 func TestStream_TakesDeadlinesBackOnHTTP2(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, 2, std.Config{})
-		want(t, "opening", r.done(), "read by never", "status 200", "write by 1m0s", "write 5", "write by 1m0s", "flush", "write by never")
+		want(t, "opening", r.done(), "read by 1m0s", "status 200", "write by 1m0s", "write 5", "write by 1m0s", "flush",
+			"write by never", "read by never")
 	})
 }
 
@@ -357,4 +359,15 @@ func TestStream_RefusedWriteHoldsACopy(t *testing.T) {
 		}
 		close(more)
 	})
+}
+
+func TestStream_AbandonedLeavesTheResponseAlone(t *testing.T) {
+	w := &wire{changed: make(chan struct{}, 1)}
+	s := std.New(std.Config{Context: t.Context(), Base: w, Out: w}, 1)
+	s.Abandon()
+	s.Wake()
+	s.Interrupt()
+	if got := w.done(); len(got) != 0 {
+		t.Errorf("after its end: %q", got)
+	}
 }

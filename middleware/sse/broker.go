@@ -16,7 +16,8 @@ type Broker struct {
 	core *fanout.Core
 	cfg  BrokerConfig
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows
+	closed  bool
 	readers map[*fanout.Member]struct{} // running [Broker.Events]
 }
 

@@ -80,7 +80,7 @@ type BrokerConfig struct {
 	MaxCallbacks int
 	// Snapshot, if set, builds the event that a client gets instead of a resync event, and first of all when it comes
 	// without a position. It runs on a goroutine of its own; the client's later events wait for it, for
-	// SnapshotTimeout at most. With an error, a panic or too late, the plain resync event is sent.
+	// SnapshotTimeout at most. With an error or too late, the plain resync event is sent. A panic closes that client.
 	Snapshot func(ctx context.Context, r SnapshotRequest) (Event, error)
 	// SnapshotTimeout bounds Snapshot. Zero means 5 s.
 	SnapshotTimeout time.Duration

@@ -125,6 +125,22 @@ func TestClient_IDsAreReservedWhereTheyArePositions(t *testing.T) {
 	})
 }
 
+func TestDisconnect_RefusesARetryThatCannotBeSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, sse.BrokerConfig{})
+		tab := stream(t, h1, sse.Config{Broker: b}).visit()
+		for _, d := range []time.Duration{-time.Second, time.Microsecond} {
+			n, err := b.Disconnect(func(*sse.Client) bool { return true }, nil, &sse.Farewell{Retry: d})
+			if e, ok := errors.AsType[*sse.EncodeError](err); n != 0 || !ok || e.Field != "retry" {
+				t.Errorf("%v: %d closed, error %v", d, n, err)
+			}
+		}
+		if !tab.open() {
+			t.Error("the stream was closed")
+		}
+	})
+}
+
 func TestClient_DropPolicyTellsWhatIsLost(t *testing.T) {
 	inBubbles(t, func(t *testing.T, w way) {
 		s, clients := chat(t, w, sse.Config{

@@ -14,7 +14,7 @@ type Farewell struct {
 	// Event is sent last, unless it is nil. Its ID must be empty.
 	Event *Event
 	// Retry is when the client may come back. Zero means the stream's RetryInterval and a random part of its
-	// RetryJitter.
+	// RetryJitter. It is sent in whole milliseconds; anything else can't be encoded.
 	Retry time.Duration
 }
 
@@ -24,12 +24,17 @@ type Farewell struct {
 // goroutine. An error means that the farewell can't be encoded; then nothing was closed.
 func (b *Broker) Disconnect(pred func(*Client) bool, reason error, farewell *Farewell) (int, error) {
 	var event []byte
-	if farewell != nil && farewell.Event != nil {
-		p, err := Prepare(*farewell.Event)
-		if err != nil {
+	if farewell != nil {
+		if err := (Event{Retry: farewell.Retry}).validate(); err != nil {
 			return 0, err
 		}
-		event = p.wire
+		if farewell.Event != nil {
+			p, err := Prepare(*farewell.Event)
+			if err != nil {
+				return 0, err
+			}
+			event = p.wire
+		}
 	}
 	n := 0
 	for _, m := range b.core.Members() {
@@ -53,6 +58,7 @@ func (b *Broker) Disconnect(pred func(*Client) bool, reason error, farewell *Far
 func (b *Broker) Close(ctx context.Context) error {
 	b.core.Refuse()
 	b.mu.Lock()
+	b.closed = true
 	for m := range b.readers {
 		m.Finish(ErrClosed, nil, true)
 	}

@@ -48,7 +48,7 @@ type Config struct {
 	ReplayStore ReplayStore
 	// ReplayKey names the history of this request: a user, a conversation. Everything sent by clients with one key goes
 	// into one history, gets ids, and reaches all clients with that key. It goes with ReplayStore and Handler. An
-	// error becomes the response.
+	// error becomes the response; the empty key is one.
 	ReplayKey func(*celeris.Context) (string, error)
 
 	// HeartbeatInterval is how long a stream may be silent. Zero means 15 s.

@@ -31,6 +31,10 @@ func (b *Broker) Events(ctx context.Context, lastEventID string, topics ...strin
 			_ = m.End(nil) // its own reason is of no interest
 		}()
 		for {
+			if ctx.Err() != nil {
+				yield(nil, context.Cause(ctx))
+				return
+			}
 			frame, notice, st := m.Step()
 			switch {
 			case notice != nil:
@@ -50,8 +54,6 @@ func (b *Broker) Events(ctx context.Context, lastEventID string, topics ...strin
 			select {
 			case <-wake:
 			case <-ctx.Done():
-				yield(nil, context.Cause(ctx))
-				return
 			}
 		}
 	}
@@ -60,10 +62,13 @@ func (b *Broker) Events(ctx context.Context, lastEventID string, topics ...strin
 func (b *Broker) reader(m *fanout.Member, on bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if on {
-		b.readers[m] = struct{}{}
-	} else {
+	if !on {
 		delete(b.readers, m)
+		return
+	}
+	b.readers[m] = struct{}{}
+	if b.closed {
+		m.Finish(ErrClosed, nil, true)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -128,4 +130,50 @@ func TestEvents_SlowLoopCostsOnlyItself(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(time.Second)
 	})
+}
+
+func TestEvents_EndWithTheirContextWhateverIsDue(t *testing.T) {
+	b := newBroker(t, sse.BrokerConfig{})
+	first := publish(t, b, "0")
+	for i := range 10 {
+		publish(t, b, strconv.Itoa(i+1))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var got []string
+	var last error
+	for p, err := range b.Events(ctx, first) {
+		if last = err; err == nil {
+			got = append(got, p.Event().Data)
+			cancel()
+		}
+	}
+	equal(t, "events", got, "1")
+	is(t, "end", last, context.Canceled)
+}
+
+func TestEvents_EndWithABrokerThatClosesMeanwhile(t *testing.T) {
+	for range 500 { // a few of which meet the moment between joining and being known
+		b := newBroker(t, sse.BrokerConfig{})
+		begin, done := make(chan struct{}), make(chan error, 1)
+		go func() {
+			<-begin
+			var last error
+			for _, err := range b.Events(t.Context(), "") {
+				last = err
+			}
+			done <- last
+		}()
+		close(begin)
+		runtime.Gosched()
+		if err := b.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-done:
+			is(t, "end", err, sse.ErrClosed)
+		case <-time.After(20 * time.Second):
+			t.Fatal("it waits for a broker that is closed")
+		}
+	}
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/goceleris/celeris/internal/fanout"
 )
@@ -46,6 +48,9 @@ func newKeys(store ReplayStore, logger *slog.Logger) *keys {
 
 // acquire returns the history of that name, read from the store if it has no clients yet. The caller releases it.
 func (k *keys) acquire(ctx context.Context, name string) (*keyed, error) {
+	if name == "" || !utf8.ValidString(name) {
+		return nil, fmt.Errorf("sse: ReplayKey returned %q: a history's name is any UTF-8 text but the empty one", name)
+	}
 	k.mu.Lock()
 	e, ok := k.open[name]
 	if !ok {
@@ -97,22 +102,27 @@ func (e *keyed) load(ctx context.Context) (*fanout.Core, error) {
 		return nil, fmt.Errorf("sse: open history %q: %w", e.name, err)
 	}
 	var records []Record
+	floor, hole := fanout.Position(head), false
 	for r, err := range e.keys.store.Since(ctx, e.name, "") {
 		if err != nil {
 			return nil, fmt.Errorf("sse: read history %q: %w", e.name, err)
 		}
+		_, p, ok := fanout.ParseID(r.ID)
+		switch {
+		case !ok || p == 0:
+			return nil, fmt.Errorf("sse: read history %q: record id %q is no position", e.name, r.ID)
+		case r.Hole: // who comes from before it is told
+			records, floor, hole = nil, p, true
+			continue
+		case len(records) == 0 && !hole:
+			floor = p - 1
+		}
 		records = append(records, r)
 	}
 	cfg := fanout.Config{
-		Framing: framing{}, Epoch: epoch, Floor: fanout.Position(head), Logger: e.keys.logger,
+		Framing: framing{}, Epoch: epoch, Floor: floor, Logger: e.keys.logger,
 		History: max(len(records), fanout.DefaultHistory), MaxTopics: 1,
-	}
-	if len(records) > 0 {
-		_, first, ok := fanout.ParseID(records[0].ID)
-		if !ok || first == 0 {
-			return nil, fmt.Errorf("sse: read history %q: record id %q is no position", e.name, records[0].ID)
-		}
-		cfg.Floor = first - 1
+		MaxFrame: math.MaxInt32, // what the store took is part of the history
 	}
 	core := fanout.NewCore(cfg)
 	for _, r := range records {
@@ -182,6 +192,7 @@ func (e *keyed) catchUp(ctx context.Context, head string) error {
 
 // replaced ends the streams of a history that can't be followed any more; those who return find the store's.
 func (e *keyed) replaced(err error) {
+	e.core.Refuse() // nobody joins behind the last look at its members
 	e.keys.logger.Warn("history lost its place in the store", slog.String("key", e.name), slog.Any("error", err))
 	e.keys.mu.Lock()
 	if e.keys.open[e.name] == e {

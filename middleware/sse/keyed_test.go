@@ -222,3 +222,68 @@ func TestReplayKey_OneClientThatGivesUpSpoilsNoOther(t *testing.T) {
 		equal(t, "the other", <-opened, "retry: 3000|id: E-0")
 	})
 }
+
+func TestReplayKey_TakesEventsAsLargeAsConfigured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		large := strings.Repeat("x", 2<<20)
+		clients := make(chan *sse.Client, 2)
+		s := stream(t, h1, sse.Config{
+			MaxEventBytes: 4 << 20, ReplayStore: sse.NewRingBuffer(0),
+			ReplayKey: func(*celeris.Context) (string, error) { return "ann", nil },
+			Handler: func(c *sse.Client) {
+				clients <- c
+				<-c.Context().Done()
+			},
+		})
+		tab := s.visit()
+		c := <-clients
+		synctest.Wait()
+		send(t, c, large)
+		equal(t, "stream", tab.all(), "retry: 3000|id: E-0", "id: E-1|data: "+large)
+		position := strings.Replace(tab.last(), "-1", "-0", 1)
+		tab.leave() // the next one's history is read from the store
+		synctest.Wait()
+		equal(t, "again", s.visit("Last-Event-Id", position).all(), "retry: 3000|id: E-0", "id: E-1|data: "+large)
+	})
+}
+
+func TestReplayKey_EmptyKeyIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, name := range []string{"", "\xff"} {
+			s := stream(t, h1, sse.Config{
+				ReplayStore: sse.NewRingBuffer(0), ReplayKey: func(*celeris.Context) (string, error) { return name, nil },
+				Handler: func(*sse.Client) { t.Errorf("%q is a key", name) },
+			})
+			if res, _ := s.status("GET", "/"); res.StatusCode != 500 {
+				t.Errorf("%q: status %d, want 500", name, res.StatusCode)
+			}
+		}
+	})
+}
+
+// torn has a hole where its second record was.
+type torn struct{ *sse.RingBuffer }
+
+func (s torn) Since(ctx context.Context, stream, lastID string) iter.Seq2[sse.Record, error] {
+	return func(yield func(sse.Record, error) bool) {
+		for r, err := range s.RingBuffer.Since(ctx, stream, lastID) {
+			if strings.HasSuffix(r.ID, "-2") {
+				r = sse.Record{ID: r.ID, Hole: true}
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+func TestReplayKey_TellsOfAHole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := torn{sse.NewRingBuffer(0)}
+		ids := appendEvents(t, store, "ann", 3)
+		s, _ := diary(t, h1, store)
+		equal(t, "from before it", s.visitAt("/?user=ann", "Last-Event-Id", ids[0]).all(), "retry: 3000|id: E-1",
+			`id: E-3|event: resync|data: {"dropped":0,"reason":"expired"}`)
+		equal(t, "from behind it", s.visitAt("/?user=ann", "Last-Event-Id", ids[1]).all(), "retry: 3000|id: E-2", "id: E-3|data: 2")
+	})
+}

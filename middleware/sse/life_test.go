@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -376,6 +377,49 @@ func TestOnDisconnect_WaitsForTheLastByte(t *testing.T) {
 		is(t, "the client's context", <-ends, context.Canceled)
 		if n := len(tab.rest()); n < 3 {
 			t.Errorf("%d events arrived", n)
+		}
+	})
+}
+
+func TestHandler_GoexitIsAReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reasons := make(chan error, 1)
+		tab := stream(t, h1, sse.Config{
+			Handler: func(c *sse.Client) {
+				if err := c.Send(sse.Event{Data: "last"}); err != nil {
+					t.Error(err)
+				}
+				runtime.Goexit()
+			},
+			OnDisconnect: func(_ *sse.Client, reason error) { reasons <- reason },
+		}).visit()
+		equal(t, "stream", tab.rest(), "retry: 3000", "data: last")
+		if err := <-reasons; err != nil {
+			t.Errorf("reason %v, want none", err)
+		}
+	})
+}
+
+func TestOnConnect_SubscribingToAClosedBrokerTurnsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, sse.BrokerConfig{})
+		s := stream(t, h1, sse.Config{
+			Handler: func(*sse.Client) { t.Error("accepted") },
+			OnConnect: func(c *sse.Client) error {
+				_, err := b.Subscribe(c)
+				return err
+			},
+		})
+		if err := b.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		// A browser that gets anything but 200 gives up for good.
+		res, body := s.status("GET", "/", "Accept", "text/event-stream", "Sec-Fetch-Mode", "cors")
+		if res.StatusCode != 200 || !strings.HasPrefix(body, "retry: ") {
+			t.Errorf("browser: %d %q, want 200 and a retry time", res.StatusCode, body)
+		}
+		if res, _ := s.status("GET", "/"); res.StatusCode != 503 {
+			t.Errorf("other client: %d, want 503", res.StatusCode)
 		}
 	})
 }

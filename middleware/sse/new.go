@@ -53,9 +53,9 @@ func (s *settings) serve(c *celeris.Context, x *exchange.Exchange) error {
 	v := s.visit(c, x)
 	if err := v.admit(c); err != nil {
 		switch {
-		case errors.Is(err, fanout.ErrClosed), errors.Is(err, exchange.ErrDraining):
+		case errors.Is(err, fanout.ErrClosed), errors.Is(err, ErrClosed), errors.Is(err, exchange.ErrDraining):
 			return s.shed(c)
-		case errors.Is(err, fanout.ErrTooManyTopics):
+		case errors.Is(err, fanout.ErrTooManyTopics), errors.Is(err, ErrTooManyTopics):
 			return &celeris.HTTPError{Code: http.StatusServiceUnavailable, Err: publicError(err)}
 		}
 		return err
@@ -164,6 +164,7 @@ func (v *visit) admit(c *celeris.Context) (err error) {
 
 // reject takes back what a stream holds that did not begin.
 func (v *visit) reject(err error) {
+	v.stream.Abandon() // before the response goes on without it
 	v.cancel(v.member.End(err))
 	if v.key != nil {
 		v.key.release()
@@ -189,19 +190,20 @@ func (v *visit) handle() {
 		leave = host.Enter(v.x.Route())
 	}
 	go func() {
+		// All of it is deferred: Handler may end its goroutine with runtime.Goexit.
 		defer leave()
-		func() {
-			defer func() {
-				if p := recover(); p != nil {
-					v.panicked("Handler", p)
-					v.member.Finish(fmt.Errorf("%w: %v", ErrPanicked, p), nil, false)
-				}
-			}()
-			v.cfg.Handler(v.Client)
+		defer func() {
+			<-v.done
+			v.disconnected(v.reason)
+		}()
+		defer func() {
+			if p := recover(); p != nil {
+				v.panicked("Handler", p)
+				v.member.Finish(fmt.Errorf("%w: %v", ErrPanicked, p), nil, false)
+			}
 			v.member.Finish(nil, nil, true)
 		}()
-		<-v.done
-		v.disconnected(v.reason)
+		v.cfg.Handler(v.Client)
 	}()
 }
 

@@ -126,10 +126,21 @@ func TestSnapshot_EndsWithItsClient(t *testing.T) {
 	})
 }
 
-func TestSnapshot_PanicIsCounted(t *testing.T) {
+func TestSnapshot_PanicClosesThatClientOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroker(t, sse.BrokerConfig{Snapshot: func(context.Context, sse.SnapshotRequest) (sse.Event, error) { panic("snapshot") }})
-		stream(t, h1, sse.Config{Broker: b}).visit().all()
+		b := newBroker(t, sse.BrokerConfig{Snapshot: func(_ context.Context, r sse.SnapshotRequest) (sse.Event, error) {
+			if r.Reason != "new" {
+				panic("snapshot")
+			}
+			return sse.Event{Data: "state"}, nil
+		}})
+		reasons := make(chan error, 2)
+		s := stream(t, h1, sse.Config{Broker: b, OnDisconnect: func(_ *sse.Client, reason error) { reasons <- reason }})
+		other := s.visit()
+		equal(t, "stream", s.visit("Last-Event-Id", "old-1").rest(), "retry: 3000|id: E-1")
+		is(t, "reason", <-reasons, sse.ErrPanicked)
+		publish(t, b, "x")
+		equal(t, "the other", other.all(), "retry: 3000", "id: E-0|data: state", "id: E-1|data: x")
 		if b.CallbackPanics() != 1 {
 			t.Errorf("%d panics", b.CallbackPanics())
 		}

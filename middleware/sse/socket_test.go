@@ -2,9 +2,12 @@ package sse_test
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"slices"
@@ -254,5 +257,38 @@ func TestSocket_StalledReadersHoldNoMemory(t *testing.T) {
 	stalled := slices.Collect(b.Clients(""))
 	if len(stalled) != 11 {
 		t.Errorf("%d clients, want 11", len(stalled))
+	}
+}
+
+// A cut that comes while requests are being rejected must not touch their responses; on HTTP/2 these are gone.
+func TestBroker_CloseLeavesRejectedRequestsAlone(t *testing.T) {
+	leak.Check(t)
+	const visitors = 200
+	for range 8 { // one or two of which meet the moment between the look at the members and the cut
+		b := newBroker(t, sse.BrokerConfig{})
+		decide := make(chan struct{})
+		s := onSockets(t, h2c, sse.Config{Broker: b, OnConnect: func(*sse.Client) error {
+			<-decide
+			return celeris.NewHTTPError(http.StatusForbidden, "")
+		}})
+		tr := &http.Transport{Protocols: new(http.Protocols)}
+		tr.Protocols.SetUnencryptedHTTP2(true)
+		var rejected sync.WaitGroup
+		for range visitors {
+			rejected.Go(func() {
+				if res, err := (&http.Client{Transport: tr}).Get("http://" + s.net.Addr().String()); err == nil {
+					res.Body.Close()
+				}
+			})
+		}
+		reach(t, "all are asked for", func() bool { return b.Stats().Subscribers == visitors })
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { cancel() }()
+		go func() { close(decide) }()
+		if err := b.Close(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		rejected.Wait()
+		tr.CloseIdleConnections()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -240,6 +241,61 @@ func TestSnapshot_TimeoutFallsBackToTheResync(t *testing.T) {
 		equal(t, "then", tab.all(), "id: E-2|data: b")
 		if err := <-causes; !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the snapshot's context ended with %v", err)
+		}
+	})
+}
+
+// silent opens a stream with a body that never comes.
+func (s *site) silent() net.Conn {
+	s.t.Helper()
+	c, err := s.dial(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 1\r\n\r\n"); err != nil {
+		s.t.Fatal(err)
+	}
+	synctest.Wait()
+	return c
+}
+
+func TestMaxStall_EndsARequestWhoseBodyDoesNotCome(t *testing.T) {
+	for _, w := range []way{h1, parked} {
+		t.Run(w.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker(t, sse.BrokerConfig{})
+				reasons := make(chan error, 1)
+				s := newSite(t, w, celeris.Config{MaxStall: time.Minute}, sse.New(tame(sse.Config{
+					Broker: b, OnDisconnect: func(_ *sse.Client, reason error) { reasons <- reason },
+				})))
+				c := s.silent()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				select {
+				case err := <-reasons:
+					is(t, "reason", err, engine.ErrStalled)
+				default:
+					t.Fatal("the stream has not ended")
+				}
+				if _, err := io.Copy(io.Discard, c); err != nil {
+					t.Errorf("the connection stays open: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestCut_EndsARequestWhoseBodyDoesNotCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, sse.BrokerConfig{})
+		stream(t, h1, sse.Config{Broker: b}).silent()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin := time.Now()
+		is(t, "Close", b.Close(ctx), context.DeadlineExceeded)
+		if n, d := b.Stats().Subscribers, time.Since(begin); n != 0 || d != time.Second {
+			t.Errorf("%d subscribers after %v", n, d)
 		}
 	})
 }
