@@ -20,7 +20,8 @@ const (
 )
 
 // Config is what a [Server] is made from. The zero Config serves cleartext HTTP/1.1 and HTTP/2 on port
-// 8080 with limits that are safe on the open internet.
+// 8080 with limits on size and on idle time; how slowly a
+// body may arrive is left to what is in front of it.
 type Config struct {
 	// Addr is the TCP address that Start and StartContext listen on. Empty means ":8080".
 	Addr string

@@ -63,8 +63,8 @@
 //
 // The zero [Config] bounds the head of a request in size and time, the body in size, and the time without
 // progress of streams. [Config.WriteTimeout] bounds ordinary requests and never a stream. The time that a
-// body may take to arrive is bounded by WriteTimeout at most, as seen by the client; a handler that needs
-// more sets a read deadline through [http.NewResponseController].
+// body may take to arrive is not bounded; a handler that reads one sets a read deadline through
+// [http.NewResponseController].
 //
 // # Shutdown
 //

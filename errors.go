@@ -29,6 +29,9 @@ func NewHTTPError(code int, message string) *HTTPError {
 
 // Error tells all of it, the cause included: it is for logs and not for clients.
 func (e *HTTPError) Error() string {
+	if e == nil {
+		return "<nil>"
+	}
 	s := fmt.Sprintf("%d %s", e.Code, e.text())
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
@@ -37,7 +40,12 @@ func (e *HTTPError) Error() string {
 }
 
 // Unwrap returns the cause.
-func (e *HTTPError) Unwrap() error { return e.Err }
+func (e *HTTPError) Unwrap() error {
+	if e == nil { // a nil pointer in an error is a mistake, but no reason to panic
+		return nil
+	}
+	return e.Err
+}
 
 func (e *HTTPError) status() int {
 	if e.Code < 400 || e.Code > 599 {
@@ -93,7 +101,7 @@ func (c *Context) fail(err error) {
 
 // withStatus returns err with an HTTPError in its chain, the first of which has a valid code.
 func withStatus(err error) error {
-	if e, ok := errors.AsType[*HTTPError](err); ok {
+	if e, ok := errors.AsType[*HTTPError](err); ok && e != nil {
 		if e.Code == e.status() {
 			return err
 		}

@@ -190,3 +190,15 @@ func TestHandlerFunc_RendersItsErrors(t *testing.T) {
 		t.Errorf("response = %d %q, want 418 tea", w.Code, w.Body)
 	}
 }
+
+// A typed nil is a mistake of the handler, which must not become a panic.
+func TestError_TypedNilIsA500(t *testing.T) {
+	app := celeris.New(quiet())
+	app.GET("/", func(*celeris.Context) error {
+		var e *celeris.HTTPError
+		return fmt.Errorf("wrapped: %w", error(e))
+	})
+	if w := record(app, "GET", "/", ""); w.Code != http.StatusInternalServerError {
+		t.Errorf("status %d, want 500", w.Code)
+	}
+}

@@ -96,7 +96,7 @@ func (g *registrar) OPTIONS(path string, h HandlerFunc, middleware ...Middleware
 func (g *registrar) Handle(pattern string, h HandlerFunc, middleware ...Middleware) *Route {
 	where := caller(1)
 	method, path, ok := strings.Cut(pattern, " ")
-	if !ok {
+	if !ok || method == "" {
 		bad(pattern, where, `it names no method: write "GET %s", or use Mount to serve every method`, pattern)
 	}
 	return g.add(method, strings.TrimLeft(path, " \t"), h, middleware, where)

@@ -120,7 +120,7 @@ func (s *Server) drain(ctx context.Context, servers []*listening) error {
 			_ = ln.http.Shutdown(ctx)
 		})
 		<-ln.closed
-		ln.fresh.close()
+		defer time.AfterFunc(freshGrace, ln.fresh.close).Stop()
 	}
 	streams := s.host.Drain()
 	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "shutting down",

@@ -156,7 +156,7 @@ func (c *Core) publish(ctx context.Context, p Position, key string, frame []byte
 		g = &tag{key: key, topics: slices.Clone(into)}
 	}
 	for _, t := range into {
-		c.append(t, p, frame, large, now, g)
+		c.append(t, p, frame, large, len(into), now, g)
 		if !t.dirty {
 			t.dirty = true
 			c.dirty = append(c.dirty, t)
@@ -176,7 +176,7 @@ func (c *Core) publish(ctx context.Context, p Position, key string, frame []byte
 }
 
 // append writes stamp and frame to the log of t.
-func (c *Core) append(t *Topic, p Position, frame, large []byte, now int64, g *tag) {
+func (c *Core) append(t *Topic, p Position, frame, large []byte, sharers int, now int64, g *tag) {
 	var s *segment
 	var fresh bool
 	var off, end int
@@ -186,7 +186,7 @@ func (c *Core) append(t *Topic, p Position, frame, large []byte, now int64, g *t
 		off, end = c.maxStamp-len(stamp), len(large)
 		copy(large[off:], stamp)
 		s, fresh = newSegment(t, 0, 1), true
-		s.buf = large
+		s.buf, s.sharers = large, sharers
 	} else {
 		s, fresh = t.room(c.maxStamp + len(frame))
 		off = s.used
@@ -218,6 +218,27 @@ func (c *Core) Members() []*Member {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Collect(maps.Keys(c.members))
+}
+
+// Servable reports whether memory still has all that topics said since lastID; "" asks for nothing, and what no log
+// could serve counts as served.
+func (c *Core) Servable(lastID string, topics ...string) bool {
+	epoch, p, ok := ParseID(lastID)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !ok || epoch != c.epoch || p > c.Head() {
+		return true
+	}
+	for _, name := range topics {
+		expired := c.floors.of(name)
+		if t := c.topics[name]; t != nil {
+			expired = t.expired
+		}
+		if expired > p {
+			return false
+		}
+	}
+	return true
 }
 
 // Followers returns how many members have joined topic and not left it.

@@ -55,6 +55,7 @@ type Member struct {
 	driver Driver
 	owner  Owner
 	depth  int // of the private queue
+	weight int // of it in bytes; no bound if 0
 
 	// blockedFrom is since when the transport counts as refusing bytes, Unix nanoseconds; 0 while it takes
 	// them.
@@ -75,6 +76,7 @@ type Member struct {
 	started  bool     // its first bytes are decided
 	announce bool     // its position must be told before its first frame
 	queue    []private
+	queued   int  // bytes of queue
 	lost     int  // private frames refused since the last one that was queued
 	armed    bool // was once within the lag limits since it opened or was last told to go on
 	deciding bool // OnSlow runs
@@ -117,6 +119,9 @@ func NewMember(d Driver, owner Owner, depth int) *Member {
 	m.seen.Store(uint64(forever))
 	return m
 }
+
+// LimitQueue bounds the private queue in bytes too; one frame always has room. It is called before the first Send.
+func (m *Member) LimitQueue(bytes int) { m.weight = bytes }
 
 // Owner is what NewMember was given.
 func (m *Member) Owner() Owner { return m.owner }

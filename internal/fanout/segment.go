@@ -40,6 +40,7 @@ type segment struct {
 	entries atomic.Pointer[[]entry] // replaced by a larger copy when full
 	n       atomic.Int32
 	topic   *Topic
+	sharers int // topics whose segments share buf
 
 	// For the writer only.
 	used   int
@@ -61,7 +62,7 @@ func (s *segment) free() {
 }
 
 func newSegment(t *Topic, size, entries int) *segment {
-	s := &segment{buf: make([]byte, size), topic: t}
+	s := &segment{buf: make([]byte, size), topic: t, sharers: 1}
 	s.entries.Store(new(make([]entry, entries)))
 	return s
 }
@@ -86,8 +87,8 @@ func (s *segment) published() []entry {
 	return (*s.entries.Load())[:n]
 }
 
-// size is what the segment costs in memory, in bytes.
-func (s *segment) size() int { return len(s.buf) + entryBytes*len(*s.entries.Load()) }
+// size is what the segment costs in memory, in bytes: its part of what it shares.
+func (s *segment) size() int { return len(s.buf)/s.sharers + entryBytes*len(*s.entries.Load()) }
 
 // after returns the index of the first entry behind p.
 func after(list []entry, p Position) int {

@@ -8,7 +8,7 @@ func (m *Member) Send(frame []byte) error {
 	if m.over || m.closing {
 		return ErrEnded
 	}
-	if len(m.queue) >= m.depth {
+	if len(m.queue) >= m.depth || m.weight > 0 && m.queued > 0 && m.queued+len(frame) > m.weight {
 		return ErrQueueFull
 	}
 	m.enqueue(frame)
@@ -23,6 +23,7 @@ func (m *Member) enqueue(frame []byte) {
 	}
 	m.lost = 0
 	m.queue = append(m.queue, p)
+	m.queued += len(frame)
 }
 
 // Lose counts a private frame that its sender gave up; the member is told before its next private frame.
@@ -68,6 +69,7 @@ func (m *Member) pop(out *batch) {
 	if m.queue = m.queue[1:]; len(m.queue) == 0 {
 		m.queue = nil
 	}
+	m.queued -= len(p.frame)
 	out.add(p.frame)
 	m.wakeSenders()
 }

@@ -99,7 +99,8 @@ func (b *Broker) publish(ctx context.Context, p *PreparedEvent, topics []string)
 
 // Subscribe lets c follow more topics, until unsubscribe is called or its stream ends. Topics that are subscribed
 // before the stream's first byte, in OnConnect, or first of all in a Handler, resume from the client's
-// Last-Event-ID; later ones begin with the next event. What was published before unsubscribe returns is still
+// Last-Event-ID; later ones begin with the next event. A topic that the client follows already is followed once, and
+// the first unsubscribe that names it ends that. What was published before unsubscribe returns is still
 // delivered. Errors: [ErrOtherBroker], [ErrTooManyTopics], [ErrClientClosed], [ErrClosed].
 func (b *Broker) Subscribe(c *Client, topics ...string) (unsubscribe func(), err error) {
 	if len(topics) == 0 {

@@ -102,7 +102,7 @@ func (c *Client) Close() { c.member.Finish(nil, nil, c.key != nil) }
 // topics the client follows, and before everything later. With a ReplayKey it goes to all clients of that key and into
 // their history.
 //
-// When MaxQueueDepth events wait already, OnSlowClient decides. Errors: [EncodeError], [ErrEventTooLarge],
+// When MaxQueueDepth events or MaxQueueBytes wait already, OnSlowClient decides. Errors: [EncodeError], [ErrEventTooLarge],
 // [ErrIDReserved] for an ID where ids are positions, [ErrNotStarted], [ErrClientClosed], [ErrQueueFull], and what a
 // ReplayStore answers.
 func (c *Client) Send(e Event) error {

@@ -382,3 +382,29 @@ func TestClient_KeepsValues(t *testing.T) {
 		}
 	})
 }
+
+func TestQueue_IsBoundedInBytesToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, clients := chat(t, h1, sse.Config{
+			MaxQueueBytes: 100_000, MaxQueueDepth: 1000,
+			OnSlowClient: func(*sse.Client) sse.ClientPolicy { return sse.ClientPolicyDrop },
+		})
+		tab := s.visit()
+		c := <-clients
+		synctest.Wait()
+		tab.hold()
+		// One event that is larger than the bound has room, when nothing else waits.
+		for _, size := range []int{200_000, 200_000} {
+			if err := c.Send(sse.Event{Data: strings.Repeat("x", size)}); err != nil {
+				t.Fatalf("%d bytes: %v", size, err)
+			}
+			synctest.Wait()
+		}
+		if err := c.Send(sse.Event{Data: "y"}); !errors.Is(err, sse.ErrQueueFull) {
+			t.Errorf("beyond the bound: %v, want %v", err, sse.ErrQueueFull)
+		}
+		if got := c.QueueDepth(); got != 1 {
+			t.Errorf("%d events wait, want 1", got)
+		}
+	})
+}

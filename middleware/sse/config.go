@@ -30,6 +30,7 @@ const (
 	DefaultRetryInterval     = 3 * time.Second
 	DefaultRetryJitter       = 5 * time.Second
 	DefaultMaxQueueDepth     = 256
+	DefaultMaxQueueBytes     = 1 << 20
 )
 
 // Config configures [New]. Either Handler or Broker is set.
@@ -60,6 +61,8 @@ type Config struct {
 	RetryJitter time.Duration
 	// MaxQueueDepth bounds how many private events wait for a client. Zero means 256.
 	MaxQueueDepth int
+	// MaxQueueBytes bounds them in bytes too; one event always has room. Zero means 1 MiB.
+	MaxQueueBytes int
 	// MaxEventBytes bounds one private event in its wire form. Zero means 1 MiB.
 	MaxEventBytes int
 	// OnSlowClient decides about an event that finds the queue full, on the sender's goroutine. Nil means
@@ -106,7 +109,7 @@ func settle(cfg Config) *settings {
 	for name, v := range map[string]int64{
 		"HeartbeatInterval": int64(cfg.HeartbeatInterval), "RetryInterval": int64(cfg.RetryInterval),
 		"RetryJitter": int64(cfg.RetryJitter), "MaxQueueDepth": int64(cfg.MaxQueueDepth),
-		"MaxEventBytes": int64(cfg.MaxEventBytes), "MaxAge": int64(cfg.MaxAge),
+		"MaxEventBytes": int64(cfg.MaxEventBytes), "MaxQueueBytes": int64(cfg.MaxQueueBytes), "MaxAge": int64(cfg.MaxAge),
 	} {
 		if v < 0 {
 			fail("%s is negative", name)
@@ -117,6 +120,7 @@ func settle(cfg Config) *settings {
 	s.RetryInterval = cmp.Or(cfg.RetryInterval, DefaultRetryInterval)
 	s.RetryJitter = cmp.Or(cfg.RetryJitter, DefaultRetryJitter)
 	s.MaxQueueDepth = cmp.Or(cfg.MaxQueueDepth, DefaultMaxQueueDepth)
+	s.MaxQueueBytes = cmp.Or(cfg.MaxQueueBytes, DefaultMaxQueueBytes)
 	s.MaxEventBytes = cmp.Or(cfg.MaxEventBytes, fanout.DefaultMaxFrame)
 	if s.Logger == nil {
 		s.Logger = slog.Default()

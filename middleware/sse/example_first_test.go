@@ -10,16 +10,12 @@ import (
 )
 
 func Example_first() {
-	broker, err := sse.NewBroker(sse.BrokerConfig{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	topics := func(*celeris.Context) ([]string, error) { return []string{"ticks"}, nil }
+	broker, _ := sse.NewBroker(sse.BrokerConfig{}) // fails for negative settings only
 	app := celeris.New(celeris.Config{Addr: "127.0.0.1:8080"})
-	app.GET("/events", sse.New(sse.Config{Broker: broker, Topics: topics}))
+	app.GET("/events", sse.New(sse.Config{Broker: broker}))
 	go func() {
 		for t := range time.Tick(time.Second) {
-			broker.Publish(context.Background(), sse.Event{Data: t.Format(time.TimeOnly)}, "ticks")
+			broker.Publish(context.Background(), sse.Event{Data: t.Format(time.TimeOnly)})
 		}
 	}()
 	if err := app.Start(); err != nil {

@@ -16,7 +16,7 @@ import (
 // New returns a handler that answers with an event stream; it also serves plain net/http. A mistake in cfg panics.
 //
 // A request that does not accept text/event-stream gets 406, one whose writer can't flush 500, and HEAD the headers
-// of a stream. The headers reach the client at once, with the reconnection time and, with a broker, the position from
+// of a stream, without asking Topics or OnConnect. The headers reach the client at once, with the reconnection time and, with a broker, the position from
 // which the stream goes on. Middleware around the handler unwinds when the stream has begun, unless it transforms
 // what is written: then it stays in the way until the stream has ended.
 func New(cfg Config) celeris.HandlerFunc {
@@ -111,6 +111,7 @@ func (s *settings) visit(c *celeris.Context, x *exchange.Exchange) *visit {
 	v.stream = std.New(cfg, c.Request().ProtoMajor)
 	v.driver = newRelay(v.stream)
 	v.member = fanout.NewMember(v.driver, (*owner)(v.Client), s.MaxQueueDepth)
+	v.member.LimitQueue(s.MaxQueueBytes)
 	return v
 }
 
@@ -138,7 +139,7 @@ func (v *visit) admit(c *celeris.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		if v.key, err = s.keys.acquire(c.Context(), name); err != nil {
+		if v.key, err = s.keys.acquire(c.Context(), name, v.lastID); err != nil {
 			return err
 		}
 		if err := v.key.core.Open(v.member, v.lastID, ""); err != nil {
