@@ -84,23 +84,21 @@ func (b *backend) Send(ops []shard.Op) {
 
 // Wait implements [shard.Backend].
 func (b *backend) Wait(events []shard.Event, until time.Time) []shard.Event {
-	limit := time.NewTimer(time.Until(until))
-	defer limit.Stop()
-	for {
-		n := len(events)
-		if events = b.take(events); len(events) > n {
-			return events
-		}
-		if !time.Now().Before(until) {
-			return events
-		}
-		select {
-		case <-b.wakes:
-			return b.take(events)
-		case <-limit.C:
-			return b.take(events)
-		}
+	n := len(events)
+	if events = b.take(events); len(events) > n {
+		return events
 	}
+	left := time.Until(until)
+	if left <= 0 {
+		return events
+	}
+	limit := time.NewTimer(left)
+	defer limit.Stop()
+	select {
+	case <-b.wakes:
+	case <-limit.C:
+	}
+	return b.take(events)
 }
 
 func (b *backend) take(events []shard.Event) []shard.Event {

@@ -34,6 +34,7 @@ type Shard struct {
 	mu       sync.Mutex
 	waiting  []*Stream // ready to be looked at
 	quitting bool
+	ended    bool // nobody looks at what is ready any more
 
 	// For the shard's goroutine.
 	wheel  *wheel
@@ -53,11 +54,23 @@ func New(b Backend) *Shard {
 	return s
 }
 
-// Park makes m's stream on conn one of the shard's. The first bytes of the stream have been sent.
+// Park makes m's stream on conn one of the shard's. The first bytes of the stream have been sent. A shard that has ended
+// cuts it.
 func (s *Shard) Park(conn Conn, m *fanout.Member, cfg engine.Parking) *Stream {
 	st := &Stream{shard: s, conn: conn, member: m, cfg: cfg}
 	st.timer.stream = st
-	s.live.Add(1)
+	s.mu.Lock()
+	ended := s.ended
+	if !ended {
+		s.live.Add(1)
+	}
+	s.mu.Unlock()
+	if ended {
+		st.state, st.reason = closed, m.End(engine.ErrCut)
+		conn.Close()
+		st.tell()
+		return st
+	}
 	s.ready(st)
 	return st
 }
@@ -102,7 +115,7 @@ func (s *Shard) run() {
 		s.mu.Unlock()
 		if quitting {
 			s.cutAll(list)
-			if s.live.Load() == 0 {
+			if s.over() {
 				return
 			}
 		}
@@ -118,6 +131,14 @@ func (s *Shard) run() {
 		clear(list)
 		s.wait(len(list) > 0)
 	}
+}
+
+// over ends the shard if it has no stream left.
+func (s *Shard) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = s.live.Load() == 0
+	return s.ended
 }
 
 // cutAll ends all streams, those that are just arriving too.

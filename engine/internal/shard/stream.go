@@ -65,7 +65,9 @@ func (s *Stream) next(now time.Time) time.Time {
 	case s.state == lingering:
 		return s.until
 	case s.refused:
-		return earlier(s.moved.Add(s.cfg.MaxStall), s.age(now.Add(s.cfg.MaxStall/4)))
+		// It may be over long before that, and then a heartbeat must not be late.
+		look := min(s.cfg.MaxStall/4, s.cfg.Heartbeat)
+		return earlier(s.moved.Add(s.cfg.MaxStall), s.age(now.Add(look)))
 	default:
 		return s.age(s.sent.Add(s.cfg.Heartbeat))
 	}
@@ -179,5 +181,10 @@ func (s *Stream) close() {
 	s.shard.wheel.drop(&s.timer)
 	s.conn.Close()
 	s.shard.live.Add(-1)
+	s.tell()
+}
+
+// tell reports the end.
+func (s *Stream) tell() {
 	s.cfg.OnEnd(engine.End{Reason: s.reason, Bytes: s.cfg.Sent + s.bytes, Duration: time.Since(s.cfg.Born)})
 }
