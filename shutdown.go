@@ -57,7 +57,7 @@ type shutdown struct {
 }
 
 // Shutdown ends the server gracefully. Readiness turns 503, listeners are closed, every stream is told to
-// say farewell and to end, and new streams are refused; requests that still arrive on open connections are
+// say farewell and to end (many of them in waves), and new streams are refused; requests that still arrive on open connections are
 // answered and told that the connection closes. Shutdown then waits for requests and streams.
 //
 // It waits until ctx ends, at most [Config.DrainTimeout] if ctx has no deadline. What is left then is cut:
@@ -120,14 +120,17 @@ func (s *Server) drain(ctx context.Context, servers []*listening) error {
 			_ = ln.http.Shutdown(ctx)
 		})
 		<-ln.closed
-		defer time.AfterFunc(freshGrace, ln.fresh.close).Stop()
 	}
+	impatient := time.AfterFunc(freshGrace, func() {
+		for _, ln := range servers {
+			ln.fresh.close()
+		}
+	})
+	defer impatient.Stop()
 	streams := s.host.Drain()
 	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "shutting down",
 		slog.Int("streams", len(streams)), slog.Int64("requests", s.inflight.n.Load()))
-	for _, stream := range streams {
-		stream.Drain(engine.ErrShutdown)
-	}
+	sayFarewell(ctx, streams)
 	// Connections first: while one is open, another request may come.
 	connections.Wait()
 	err := s.wait(ctx)

@@ -9,7 +9,10 @@ import (
 )
 
 // relay is the driver of a member whose stream may change engines.
-type relay struct{ to atomic.Pointer[fanout.Driver] }
+type relay struct {
+	to  atomic.Pointer[fanout.Driver]
+	cut atomic.Bool
+}
 
 var _ fanout.Driver = (*relay)(nil)
 
@@ -23,11 +26,17 @@ func newRelay(d fanout.Driver) *relay {
 func (r *relay) Wake() { (*r.to.Load()).Wake() }
 
 // Interrupt implements [fanout.Driver].
-func (r *relay) Interrupt() { (*r.to.Load()).Interrupt() }
+func (r *relay) Interrupt() {
+	r.cut.Store(true)
+	(*r.to.Load()).Interrupt()
+}
 
-// move makes d the driver. A wake that reached the old one is repeated.
+// move makes d the driver. What reached the old one is repeated.
 func (r *relay) move(d fanout.Driver) {
 	r.to.Store(&d)
+	if r.cut.Load() {
+		d.Interrupt()
+	}
 	d.Wake()
 }
 
