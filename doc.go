@@ -86,5 +86,5 @@
 //
 // A Server and a HandlerFunc are http.Handlers: [net/http/httptest] serves both, and a recorder is enough for
 // everything that isn't a stream. Server.Serve takes any [net.Listener], an in-memory one inside a
-// testing/synctest bubble included.
+// testing/synctest bubble included. For streams use package celeristest, which does that.
 package celeris

@@ -40,7 +40,12 @@
 // # Time
 //
 // There is no clock but that of the bubble: time.Sleep lets time pass, synctest.Wait lets everything else happen.
-// Heartbeats dispatch no events; they are seen in [Stream.Raw].
+// [Site.Stream] returns with the head of the response: what the server sends next, a broker's first id among it, may still
+// be under way. Call synctest.Wait before Hold, CutAfter, Reset, Resume and Raw if the test depends on it: a stream that is
+// resumed before it has got an id comes back as a new client.
+//
+// Heartbeats dispatch no events; they are seen in [Stream.Raw]: with a broker "id: " and the position, with a Handler ":",
+// and a blank line.
 //
 //	func TestHeartbeat(t *testing.T) {
 //		synctest.Test(t, func(t *testing.T) {
@@ -63,13 +68,15 @@
 //
 // [Stream.Hold] makes a reader stand still. When [Options.Buffer] and the buffers of net/http are full, the server's
 // writes wait, and with time the server's limits apply. Time has to pass for that: it is no sign of slowness that a burst
-// fills a buffer.
+// fills a buffer. Three things have to be exceeded: Options.Buffer, so that small events need a smaller one, then the
+// broker's SubscriberBuffer or MaxLagBytes, and over HTTP/2 or with Options.Goroutines a quarter of a second.
 //
 //	func TestSlowReader(t *testing.T) {
 //		synctest.Test(t, func(t *testing.T) {
 //			app, broker := newApp(t)
 //			site := celeristest.Serve(t, app, nil)
 //			slow, fast := site.Stream(t, "/events", nil), site.Stream(t, "/events", nil)
+//			synctest.Wait() // both have their opening
 //			slow.Hold()
 //			for range 100 {
 //				broker.Publish(t.Context(), sse.Event{Data: strings.Repeat("x", 1000)})
@@ -94,6 +101,7 @@
 //		synctest.Test(t, func(t *testing.T) {
 //			app, broker := newApp(t)
 //			stream := celeristest.Serve(t, app, nil).Stream(t, "/events", nil)
+//			synctest.Wait()      // the opening has come, and with it an id
 //			stream.CutAfter(200) // somewhere among the events
 //			for i := range 20 {
 //				broker.Publish(t.Context(), sse.Event{Data: fmt.Sprint(i)})
@@ -140,10 +148,12 @@
 //   - Make everything inside the bubble: the server, the broker, the site, the streams. Channels and timers of one bubble
 //     panic in another, and outside.
 //   - A Server can be served once, since it is shut down at the end: make one for each test.
-//   - Close the broker, after the site: register its Close with t.Cleanup before calling Serve. A bubble with a goroutine
-//     that never ends is reported as a deadlock.
+//   - Close the broker, or the bubble ends with "deadlock: main bubble goroutine has exited". Register its Close with
+//     t.Cleanup before calling Serve, so that it runs after the site is shut down.
+//   - The end of a stream is seen before its Handler and OnDisconnect have returned: call synctest.Wait before looking at
+//     what they wrote.
 //   - Inside a bubble, use t.Context for publishing and not for something that has to outlive the test's function: it ends
 //     before functions of t.Cleanup run.
-//   - Streams here have a goroutine each, whatever the engine is in production; what is under test is the contract, and
-//     not sockets. TLS isn't spoken either.
+//   - Streams over HTTP/1.1 are parked here, by the logic that engines of real networks are to share; today's servers drive
+//     each by a goroutine. Options.Goroutines does that. TLS isn't spoken.
 package celeristest

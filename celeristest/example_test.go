@@ -56,6 +56,7 @@ func TestSlowReader(t *testing.T) {
 		app, broker := newApp(t)
 		site := celeristest.Serve(t, app, nil)
 		slow, fast := site.Stream(t, "/events", nil), site.Stream(t, "/events", nil)
+		synctest.Wait() // both have their opening
 		slow.Hold()
 		for range 100 {
 			broker.Publish(t.Context(), sse.Event{Data: strings.Repeat("x", 1000)})
@@ -74,6 +75,7 @@ func TestResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app, broker := newApp(t)
 		stream := celeristest.Serve(t, app, nil).Stream(t, "/events", nil)
+		synctest.Wait()      // the opening has come, and with it an id
 		stream.CutAfter(200) // somewhere among the events
 		for i := range 20 {
 			broker.Publish(t.Context(), sse.Event{Data: fmt.Sprint(i)})

@@ -25,8 +25,8 @@ type Options struct {
 	H2C bool
 
 	// Goroutines has every stream driven by a goroutine of its own, as it is over HTTP/2, over TLS and behind middleware
-	// that transforms what is written. False means that the streams of a [celeris.Server] over HTTP/1.1 are parked, as they
-	// are on the engines of a real network.
+	// that transforms what is written. False means that the streams of a [celeris.Server] over HTTP/1.1 are parked on
+	// the engine of package sim.
 	Goroutines bool
 
 	// Buffer is how many bytes a connection holds in each direction before the writer has to wait. Whatever it is, HTTP

@@ -71,7 +71,8 @@ type Stream struct {
 	err     error // why the connection's events have ended
 }
 
-// Stream opens an event stream on a connection of its own. It returns when the head of the response has come; anything
+// Stream opens an event stream on a connection of its own. It returns when the head of the response has come,
+// which may be before the first byte of the stream; anything
 // but a 200 with text/event-stream fails t with what came instead. Nil opts mean the defaults. The stream is closed at
 // the end of t.
 func (s *Site) Stream(t testing.TB, path string, opts *StreamOptions) *Stream {

@@ -61,7 +61,7 @@ func noBreak(r rune) rune {
 // LastEventID is the position that the client came with, or "".
 func (c *Client) LastEventID() string { return c.lastID }
 
-// Request is the request that the stream began with. Its body and its context are over.
+// Request is the request that the stream began with. Its body and its context are over; PathValue works.
 func (c *Client) Request() *http.Request { return c.req }
 
 // RemoteAddr is the network address that the request came from.

@@ -10,7 +10,30 @@
 //	...
 //	broker.Publish(ctx, sse.Event{Data: "hello"})
 //
-// With a Handler, a goroutine of its own writes to one [Client]. It may subscribe that client to topics too.
+// Config.Topics says which topics a request follows, and Publish which ones an event goes to; the topic "" is one like the
+// others, not all of them.
+//
+// With a Handler, a goroutine of its own writes to one [Client]. It may subscribe that client to topics too:
+//
+//	app.GET("/launch/{from}", sse.New(sse.Config{Handler: func(c *sse.Client) {
+//		n, _ := strconv.Atoi(c.Request().PathValue("from"))
+//		if last, err := strconv.Atoi(c.LastEventID()); err == nil {
+//			n = last - 1 // it comes back
+//		}
+//		for ; n >= 0 && c.Send(sse.Event{ID: strconv.Itoa(n), Data: strconv.Itoa(n)}) == nil; n-- {
+//			select {
+//			case <-time.After(time.Second):
+//			case <-c.Context().Done():
+//				return
+//			}
+//		}
+//	}}))
+//
+// # Streams that end
+//
+// When a Handler returns, a browser comes back after RetryInterval and the Handler runs again. To end for good, send a last
+// event on which the page calls close, or answer the comeback with an error in OnConnect, such as a 410: an EventSource gives
+// up on any status but 200.
 //
 // # Ordering and ids
 //
@@ -39,16 +62,20 @@
 // Publish never waits for a reader. A subscriber is slow when its connection takes no bytes while more than SubscriberBuffer
 // events or MaxLagBytes are due, and it was within these limits before: a burst never makes a fast reader slow, and a resume
 // from far back is not a lag. OnSlowSubscriber then decides. A reader that accepts nothing at all for the server's MaxStall
-// is cut.
+// is cut; so is one that takes not even its opening, which is not judged before.
+//
+// MaxQueueDepth, OnSlowClient and ClientPolicy are about private events, SubscriberBuffer, OnSlowSubscriber and BrokerPolicy
+// about topics.
 //
 // # Shutdown
 //
 // The shutdown of a celeris server, [Broker.Close] and MaxAge deliver what was published before and say farewell: a
-// reconnection time with a random part, and Config.Farewell. In a foreign http.Server, let its RegisterOnShutdown close the
+// reconnection time with a random part, and Config.Farewell. From its beginning Client.Send answers [ErrClientClosed]: last
+// words belong in Farewell, which does not wait for the Handler. Shutdown does. In a foreign http.Server, let its RegisterOnShutdown close the
 // broker or shut the celeris server down; Shutdown would otherwise wait for the streams.
 //
 // # Testing
 //
-// Handlers run on net/http/httptest and, with a server on in-memory connections, inside testing/synctest: heartbeats, retries
-// and deadlines then take no time.
+// Package celeristest serves a handler on a network in memory, inside testing/synctest: heartbeats, slow readers, resumes
+// and shutdowns are then tested in no time. Handlers run on net/http/httptest too.
 package sse
