@@ -93,7 +93,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { d.cancel(context.Cause(ctx)) })
 	defer stop()
 	if first {
-		d.err = s.drain(d.ctx, servers)
+		end, _ := ctx.Deadline()
+		d.err = s.drain(d.ctx, end, servers)
 		d.cancel(nil)
 		close(d.done)
 	}
@@ -110,8 +111,8 @@ func (s *Server) joinShutdown() error {
 	return d.err
 }
 
-// drain runs the one shutdown of s. It is called once.
-func (s *Server) drain(ctx context.Context, servers []*listening) error {
+// drain runs the one shutdown of s, which has until end if ctx does not end before. It is called once.
+func (s *Server) drain(ctx context.Context, end time.Time, servers []*listening) error {
 	s.draining.Store(true)
 	var connections sync.WaitGroup
 	for _, ln := range servers {
@@ -130,7 +131,9 @@ func (s *Server) drain(ctx context.Context, servers []*listening) error {
 	streams := s.host.Drain()
 	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "shutting down",
 		slog.Int("streams", len(streams)), slog.Int64("requests", s.inflight.n.Load()))
-	sayFarewell(ctx, streams)
+	telling, told := context.WithDeadline(ctx, end) // ctx ends then, but can't tell when that is
+	sayFarewell(telling, streams)
+	told()
 	// Connections first: while one is open, another request may come.
 	connections.Wait()
 	err := s.wait(ctx)

@@ -3,6 +3,7 @@ package celeris
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,4 +67,37 @@ func TestSayFarewell_TellsAllInWaves(t *testing.T) {
 			})
 		})
 	}
+}
+
+// leaving is a stream that ends when it is told to.
+type leaving struct {
+	told
+	host interface{ Remove(engine.Stream) }
+}
+
+func (s *leaving) Drain(reason error) {
+	s.told.Drain(reason)
+	s.host.Remove(s)
+}
+
+func TestShutdown_TellsAllInHalfOfItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := New(Config{DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler)})
+		streams := make([]*leaving, 60*waveSize)
+		for i := range streams {
+			streams[i] = &leaving{host: &app.host}
+			if err := app.host.Add(streams[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begin := time.Now()
+		if err := app.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown = %v, want nil", err)
+		}
+		for _, s := range streams {
+			if after := s.at.Sub(begin); after > time.Second/2 {
+				t.Fatalf("a stream was told after %v of 1s", after)
+			}
+		}
+	})
 }

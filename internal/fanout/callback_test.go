@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -42,6 +43,21 @@ func TestOnSlow_MayPanic(t *testing.T) {
 		}
 		publish(t, c, 4, "a")
 		other.expect(t, "e4@4")
+	})
+}
+
+func TestOnSlow_MayEndItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := lagging(t, 3, func(Owner, Lag) Verdict { runtime.Goexit(); return Drop })
+		if p.take(); p.status != Finished {
+			t.Errorf("status = %d, want Finished", p.status)
+		}
+		if got := p.End(nil); got != ErrPanicked {
+			t.Errorf("End() = %v, want %v", got, ErrPanicked)
+		}
+		if s := c.Stats(); s.CallbackPanics != 1 || s.Callbacks != 0 {
+			t.Errorf("%d panics, %d callbacks; want 1 and none", s.CallbackPanics, s.Callbacks)
+		}
 	})
 }
 

@@ -19,7 +19,8 @@ type callbacks struct {
 	idle    chan struct{} // closed when none runs; nil while nobody waits
 }
 
-// run starts f unless max are running. failed, if not nil, is called instead of what f did not finish.
+// run starts f unless max are running. failed is called instead of what f did not finish, by a panic or by
+// runtime.Goexit.
 func (c *callbacks) run(f, failed func()) bool {
 	c.mu.Lock()
 	if c.running >= c.max {
@@ -30,15 +31,19 @@ func (c *callbacks) run(f, failed func()) bool {
 	c.mu.Unlock()
 	go func() {
 		defer c.done()
+		finished := false
 		defer func() {
-			if p := recover(); p != nil {
-				c.panics.Add(1)
-				c.log.LogAttrs(context.Background(), slog.LevelError, "callback panicked",
-					slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-				failed()
+			if finished {
+				return
 			}
+			p := recover() // nil after runtime.Goexit
+			c.panics.Add(1)
+			c.log.LogAttrs(context.Background(), slog.LevelError, "callback panicked",
+				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			failed()
 		}()
 		f()
+		finished = true
 	}()
 	return true
 }

@@ -66,8 +66,7 @@ func (k *keys) use(ctx context.Context, name string, old *keyed) (*keyed, error)
 	e.refs++
 	k.mu.Unlock()
 	if first {
-		e.core, e.err = e.load(ctx)
-		close(e.ready)
+		e.begin(ctx)
 	}
 	select {
 	case <-e.ready:
@@ -80,6 +79,20 @@ func (k *keys) use(ctx context.Context, name string, old *keyed) (*keyed, error)
 		return nil, e.err
 	}
 	return e, nil
+}
+
+// begin loads the history for all who wait for it. A store that panics must not keep them waiting.
+func (e *keyed) begin(ctx context.Context) {
+	loaded := false
+	defer func() {
+		close(e.ready)
+		if !loaded {
+			e.release()
+		}
+	}()
+	e.err = fmt.Errorf("sse: open history %q: the store panicked", e.name) // for them
+	e.core, e.err = e.load(ctx)
+	loaded = true
 }
 
 // release gives a history back. The last one stops its log; what it knew is in the store.

@@ -7,11 +7,13 @@ import (
 	"iter"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/goceleris/celeris"
+	"github.com/goceleris/celeris/celeristest"
 	"github.com/goceleris/celeris/middleware/sse"
 )
 
@@ -199,6 +201,36 @@ func TestReplayKey_StoreErrorsReachTheSender(t *testing.T) {
 		equal(t, "stream", tab.all(), "retry: 3000|id: E-0", "id: E-1|data: 1")
 		equal(t, "other key", s.visitAt("/?user=bob").all(), "retry: 3000|id: E-0")
 	})
+}
+
+func TestReplayKey_AStoreThatPanicsSpoilsNoOtherClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := celeris.New(celeris.Config{Logger: quiet})
+		app.GET("/", sse.New(sse.Config{
+			Handler:     func(c *sse.Client) { <-c.Context().Done() },
+			ReplayStore: &panicky{RingBuffer: sse.NewRingBuffer(0)},
+			ReplayKey:   func(*celeris.Context) (string, error) { return "ann", nil },
+		}))
+		site := celeristest.Serve(t, app, nil)
+		if res, err := site.Client().Get(site.URL("/")); err == nil {
+			res.Body.Close()
+			t.Errorf("the first client got %s, want none: its store panicked", res.Status)
+		}
+		site.Stream(t, "/", nil) // fails t if no stream begins
+	})
+}
+
+// panicky is a store that panics the first time.
+type panicky struct {
+	*sse.RingBuffer
+	opened atomic.Bool
+}
+
+func (p *panicky) Open(ctx context.Context, stream string) (string, uint64, error) {
+	if !p.opened.Swap(true) {
+		panic("of a store")
+	}
+	return p.RingBuffer.Open(ctx, stream)
 }
 
 func TestReplayKey_OneClientThatGivesUpSpoilsNoOther(t *testing.T) {

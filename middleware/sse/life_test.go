@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/goceleris/celeris"
+	"github.com/goceleris/celeris/celeristest"
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/memnet"
 	"github.com/goceleris/celeris/middleware/sse"
@@ -398,6 +399,30 @@ func TestHandler_GoexitIsAReturn(t *testing.T) {
 			t.Errorf("reason %v, want none", err)
 		}
 	})
+}
+
+func TestOnDisconnect_MayEndItsGoroutine(t *testing.T) {
+	for _, goroutines := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			ends := 0
+			app := celeris.New(celeris.Config{Logger: quiet})
+			app.GET("/", func(c *celeris.Context) error {
+				c.OnStreamEnd(func(celeris.StreamEnd) { ends++ })
+				return sse.New(sse.Config{
+					Broker:       newBroker(t, sse.BrokerConfig{}),
+					OnDisconnect: func(*sse.Client, error) { runtime.Goexit() },
+				})(c)
+			})
+			site := celeristest.Serve(t, app, &celeristest.Options{Goroutines: goroutines})
+			site.Stream(t, "/", nil).Close()
+			if err := site.Shutdown(t.Context()); err != nil {
+				t.Errorf("goroutines %v: Shutdown = %v, want nil: the stream has ended", goroutines, err)
+			}
+			if ends != 1 {
+				t.Errorf("goroutines %v: OnStreamEnd ran %d times, want once", goroutines, ends)
+			}
+		})
+	}
 }
 
 func TestOnConnect_SubscribingToAClosedBrokerTurnsAway(t *testing.T) {

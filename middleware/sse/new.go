@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/goceleris/celeris"
 	"github.com/goceleris/celeris/engine"
@@ -231,14 +232,15 @@ func (v *visit) ended(end engine.End) {
 		v.key.release()
 	}
 	close(v.done)
+	// All of it is deferred: a callback may end its goroutine with runtime.Goexit.
+	if host := v.x.Host(); host != nil {
+		defer host.Remove((*drain)(v))
+	}
+	for _, f := range slices.Backward(v.x.Ends()) {
+		defer v.contain("OnStreamEnd", func() { f(end) }) //nolint:gocritic // all run when the stream has ended
+	}
 	if !v.handling {
 		v.disconnected(end.Reason)
-	}
-	for _, f := range v.x.Ends() {
-		v.contain("OnStreamEnd", func() { f(end) })
-	}
-	if host := v.x.Host(); host != nil {
-		host.Remove((*drain)(v))
 	}
 }
 

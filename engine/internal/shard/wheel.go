@@ -14,9 +14,11 @@ type node struct {
 	stream     *Stream
 }
 
-// wheel is a hashed timer wheel: a deadline costs the same however many there are. It is as precise as its tick.
+// wheel is a hashed timer wheel: a deadline costs the same however many there are. It is as precise as its tick. What
+// is further away than a turn hangs in the last slot of this one and is hung further on when that comes up.
 type wheel struct {
 	slots [slots]node // heads of circular lists
+	far   []*node     // what up hangs further on
 	now   int64       // ticks up to which everything has come up
 	count int
 }
@@ -36,7 +38,11 @@ func ticks(t time.Time) int64 { return t.UnixNano() / int64(tick) }
 func (w *wheel) hang(n *node, t time.Time) {
 	w.drop(n)
 	n.due = max(ticks(t.Add(tick-1)), w.now+1)
-	h := &w.slots[n.due%slots]
+	w.put(n)
+}
+
+func (w *wheel) put(n *node) {
+	h := &w.slots[min(n.due, w.now+slots-1)%slots]
 	n.prev, n.next = h.prev, h
 	h.prev.next, h.prev = n, n
 	w.count++
@@ -61,13 +67,20 @@ func (w *wheel) up(list []*Stream, now time.Time) []*Stream {
 		h := &w.slots[t%slots]
 		for n := h.next; n != h; {
 			next := n.next
+			w.drop(n)
 			if n.due <= end {
-				w.drop(n)
 				list = append(list, n.stream)
+			} else {
+				w.far = append(w.far, n) // its new slot may be one of these
 			}
 			n = next
 		}
 	}
+	for _, n := range w.far {
+		w.put(n)
+	}
+	clear(w.far)
+	w.far = w.far[:0]
 	return list
 }
 
@@ -77,11 +90,8 @@ func (w *wheel) next(now time.Time) time.Time {
 		return now.Add(time.Hour)
 	}
 	for t := w.now + 1; t <= w.now+slots; t++ {
-		h := &w.slots[t%slots]
-		for n := h.next; n != h; n = n.next {
-			if n.due <= t {
-				return time.Unix(0, t*int64(tick))
-			}
+		if h := &w.slots[t%slots]; h.next != h {
+			return time.Unix(0, t*int64(tick))
 		}
 	}
 	return time.Unix(0, (w.now+slots)*int64(tick))

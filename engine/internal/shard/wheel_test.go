@@ -160,3 +160,38 @@ func BenchmarkWheel_Move(b *testing.B) {
 		i++
 	}
 }
+
+func TestWheel_NextLooksAtNoEntry(t *testing.T) {
+	w := newWheel(zero)
+	list := hung(w, 3*slots*tick, 2*slots*tick+tick, 5*slots*tick)
+	last := (w.now + slots - 1) % slots
+	for i, s := range list {
+		if s.timer.next != &w.slots[last] && s.timer.prev != &w.slots[last] && s.timer.next.next != &w.slots[last] {
+			t.Errorf("entry %d is not in the last slot of the turn", i)
+		}
+	}
+	if got, want := w.next(zero), zero.Add((slots-1)*tick); !got.Equal(want) {
+		t.Errorf("next is %v from zero, want %v", got.Sub(zero), want.Sub(zero))
+	}
+	w.up(nil, zero.Add((slots-1)*tick))
+	if got, limit := w.next(zero), zero.Add((2*slots-2)*tick); got.After(limit) || w.count != len(list) {
+		t.Errorf("hung further on: next is %v from zero, %d hang", got.Sub(zero), w.count)
+	}
+}
+
+func BenchmarkWheel_Next(b *testing.B) {
+	for _, after := range []time.Duration{15 * time.Second, 5 * time.Minute} {
+		b.Run("after="+after.String(), func(b *testing.B) {
+			b.ReportAllocs()
+			w := newWheel(zero)
+			due := make([]time.Duration, 100_000)
+			for i := range due {
+				due[i] = after + time.Duration(i%300)*tick
+			}
+			hung(w, due...)
+			for b.Loop() {
+				w.next(zero)
+			}
+		})
+	}
+}
