@@ -137,6 +137,7 @@ func TestSnapshot_PanicClosesThatClientOnly(t *testing.T) {
 		reasons := make(chan error, 2)
 		s := stream(t, h1, sse.Config{Broker: b, OnDisconnect: func(_ *sse.Client, reason error) { reasons <- reason }})
 		other := s.visit()
+		synctest.Wait() // its snapshot is as of now
 		equal(t, "stream", s.visit("Last-Event-Id", "old-1").rest(), "retry: 3000|id: E-1")
 		is(t, "reason", <-reasons, sse.ErrPanicked)
 		publish(t, b, "x")
