@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/goceleris/celeris/engine"
 )
 
 // Limits that hold where [Config] says nothing.
@@ -30,6 +32,10 @@ type Config struct {
 	// hold a certificate or a way to get one, and is copied by [New]. Nil means cleartext: HTTP/1.1 and
 	// HTTP/2 with prior knowledge (h2c).
 	TLSConfig *tls.Config
+
+	// Engine is how streams are driven. Where the system doesn't have it, the next best is used, which the log tells when
+	// the server starts. Empty means [engine.Auto].
+	Engine engine.Kind
 
 	// Logger receives what the server has to report, and what net/http reports to its error log. Nil
 	// means [slog.Default] as it is when [New] is called.
@@ -82,6 +88,11 @@ func (c Config) withDefaults() Config {
 		if f.value < 0 {
 			panic(fmt.Sprintf("celeris: Config.%s is negative (%d): leave it zero for the default, or give a positive value", f.name, f.value))
 		}
+	}
+	switch c.Engine {
+	case engine.Auto, engine.Std, engine.Epoll, engine.IOUring:
+	default:
+		panic(fmt.Sprintf("celeris: Config.Engine is %q: use one of the constants of package engine", c.Engine))
 	}
 	if t := c.TLSConfig; t != nil {
 		if len(t.Certificates) == 0 && t.GetCertificate == nil && t.GetConfigForClient == nil {
