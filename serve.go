@@ -66,8 +66,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		_ = s.Shutdown(context.WithoutCancel(ctx)) // its result is that of Serve
 	})
 	defer stop()
-	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "listening",
-		slog.String("addr", l.Addr().String()), slog.Bool("tls", s.cfg.TLSConfig != nil))
+	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "listening", slog.String("addr", l.Addr().String()),
+		slog.Bool("tls", s.cfg.TLSConfig != nil), slog.String("engine", s.parking.listen(l, s.cfg.TLSConfig != nil)))
 	var err error
 	if s.cfg.TLSConfig != nil {
 		err = ln.http.ServeTLS(l, "", "")
@@ -118,9 +118,6 @@ func (s *Server) open(ln *listening, l net.Listener) bool {
 	defer s.mu.Unlock()
 	if s.shutdown != nil {
 		return false
-	}
-	if p, ok := l.(parker); ok && s.host.Engine == nil {
-		s.host.Engine = p.Engine()
 	}
 	s.servers = append(s.servers, ln)
 	s.addr = cmp.Or(s.addr, l.Addr())

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/exchange"
 )
 
@@ -26,6 +27,7 @@ type Server struct {
 	entry     atomic.Pointer[HandlerFunc] // the whole chain, set when the server is sealed
 	cutting   context.Context             // ends when a shutdown cuts what is left
 	setCut    context.CancelCauseFunc
+	parking   parking
 
 	// mu guards the fields below.
 	mu         sync.Mutex
@@ -44,6 +46,8 @@ func New(cfg Config) *Server {
 	s.registrar = registrar{srv: s}
 	s.unmatched = &Route{srv: s, handler: answerMiss}
 	s.host.MaxStall = s.cfg.MaxStall
+	s.parking.open = func() engine.Engine { return openEngine(s.cfg.Engine, s.cfg.Logger) }
+	s.host.Engine = s.parking.on
 	s.cutting, s.setCut = context.WithCancelCause(context.Background())
 	return s
 }

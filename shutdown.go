@@ -144,6 +144,7 @@ func (s *Server) drain(ctx context.Context, end time.Time, servers []*listening)
 		_ = ln.http.Close() // what is left is idle
 		ln.cut(http.ErrServerClosed)
 	}
+	s.parking.close()
 	return err
 }
 

@@ -41,6 +41,7 @@ type Parking struct {
 
 // Stats are counters and gauges of an engine.
 type Stats struct {
+	Shards   int   // goroutines that drive streams
 	Streams  int   // parked now
 	Refused  int   // of them, those whose connection takes no bytes now
 	Passes   int64 // how often the ready streams were gone through

@@ -44,7 +44,11 @@ func (e *Engine) Park(c net.Conn, m *fanout.Member, p engine.Parking) fanout.Dri
 }
 
 // Stats are counters and gauges of the moment.
-func (e *Engine) Stats() engine.Stats { return e.shard.Stats() }
+func (e *Engine) Stats() engine.Stats {
+	s := e.shard.Stats()
+	s.Shards = 1
+	return s
+}
 
 // Close cuts what is left and returns when the shard has ended.
 func (e *Engine) Close() { e.shard.Close() }

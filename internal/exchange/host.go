@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -19,8 +20,8 @@ var ErrDraining = errors.New("celeris: server is shutting down")
 type Host struct {
 	// MaxStall is how long a stream of this host may make no progress. It is set before the host is used.
 	MaxStall time.Duration
-	// Engine parks streams, or is nil. It is set before the host is used.
-	Engine engine.Engine
+	// Engine returns what parks streams on a connection, or nil. It is set before the host is used, or is nil itself.
+	Engine func(net.Conn) engine.Engine
 
 	// mu guards the fields below; nothing of anybody else is called under it.
 	mu       sync.Mutex

@@ -43,7 +43,11 @@ func (r *relay) move(d fanout.Driver) {
 // park hands the connection of a detached stream to the server's engine, and reports false if that can't be.
 func (v *visit) park() bool {
 	host := v.x.Host()
-	if !v.detached || host == nil || host.Engine == nil || v.x.Request().ProtoMajor != 1 || !host.Engine.Parks(v.x.Conn()) {
+	if !v.detached || host == nil || host.Engine == nil || v.x.Request().ProtoMajor != 1 || v.x.Conn() == nil {
+		return false
+	}
+	e := host.Engine(v.x.Conn())
+	if e == nil {
 		return false
 	}
 	// What the client sent already is in the buffer; nobody wants it.
@@ -59,6 +63,6 @@ func (v *visit) park() bool {
 		}
 		go v.ended(end) // the engine must not wait for it; the server does
 	}
-	v.driver.move(host.Engine.Park(conn, v.member, p))
+	v.driver.move(e.Park(conn, v.member, p))
 	return true
 }

@@ -261,6 +261,7 @@ func (s *Shard) took(st *Stream, i int, now time.Time) {
 	}
 	switch {
 	case op.Err == nil:
+		st.full = false
 		s.ready(st) // until there is nothing left
 	case errors.Is(op.Err, ErrRefused):
 		s.refuses.Add(1)

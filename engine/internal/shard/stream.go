@@ -36,6 +36,7 @@ type Stream struct {
 	// For the shard's goroutine.
 	state    state
 	refused  bool      // its connection is armed
+	full     bool      // it has refused bytes since it last took all that there was
 	finished bool      // nothing comes behind rest
 	rest     []byte    // of the frame that was begun, or a heartbeat
 	sent     time.Time // when bytes last went out
@@ -126,10 +127,14 @@ func (s *Stream) tick(now time.Time) {
 
 // refuse notes that the connection takes no more for now.
 func (s *Stream) refuse(now time.Time) {
+	queued := s.conn.Queued()
+	if !s.full || queued < s.waiting { // being told of room that isn't there is no progress
+		s.moved = now
+	}
+	s.full, s.waiting = true, queued
 	if !s.refused {
 		s.refused = true
 		s.shard.refused.Add(1)
-		s.moved, s.waiting = now, s.conn.Queued()
 	}
 	s.member.Blocked(now.UnixNano())
 	s.conn.Arm()

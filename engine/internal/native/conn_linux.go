@@ -1,0 +1,150 @@
+package native
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/goceleris/celeris/engine/internal/shard"
+)
+
+const (
+	// sendBuffer bounds what the kernel keeps for a peer that doesn't read; it doubles the figure for its own use.
+	sendBuffer = 64 << 10
+	// receiveBuffer is small: whatever comes is thrown away at once.
+	receiveBuffer = 8 << 10
+	// unsent is how much may wait in the kernel before a connection refuses more: what has been handed over can't be
+	// taken back.
+	unsent = 16 << 10
+	// userTimeoutMargin is added to MaxStall for peers that acknowledge nothing at all. A timeout below MaxStall would
+	// end peers that are there and have their window closed.
+	userTimeoutMargin = 5 * time.Second
+	// discardAtOnce bounds what one call of Discard reads.
+	discardAtOnce = 128 << 10
+)
+
+// Conn is a descriptor that one shard owns.
+type Conn struct {
+	poller *Poller
+	fd     int
+	keep   net.Conn // whose descriptor it is; nil if it is our own
+
+	// For the shard's goroutine.
+	owner   *shard.Stream
+	index   int32
+	armed   bool
+	watched bool
+	broken  bool
+}
+
+var _ shard.Conn = (*Conn)(nil)
+
+// parks reports whether c is a connection that can be taken over: nothing but a bare socket. What embeds one may change
+// what is written to it.
+func parks(c net.Conn) bool {
+	switch c.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
+}
+
+// take makes c's socket the process's own. Without a descriptor to spare c is kept and its own one used.
+func take(c net.Conn, maxStall time.Duration, buffer int) (_ *Conn, err error) {
+	conn := &Conn{fd: -1}
+	raw, err := c.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("native: take a connection over: %w", err)
+	}
+	err = raw.Control(func(fd uintptr) {
+		if own, dupErr := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0); dupErr == nil {
+			conn.fd = own
+		} else {
+			conn.fd, conn.keep = int(fd), c
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("native: take a connection over: %w", err)
+	}
+	if conn.keep == nil {
+		_ = c.Close() // the socket lives on in our descriptor
+	}
+	conn.tune(maxStall, buffer)
+	return conn, nil
+}
+
+// tune sets what a stream wants of its socket. All of it is a wish: a kernel that refuses one serves without.
+func (c *Conn) tune(maxStall time.Duration, buffer int) {
+	_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, buffer)
+	_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent)
+	if maxStall > 0 {
+		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int((maxStall + userTimeoutMargin).Milliseconds()))
+	}
+}
+
+// FD is the descriptor, for who sends.
+func (c *Conn) FD() int { return c.fd }
+
+// Attach implements [shard.Conn].
+func (c *Conn) Attach(s *shard.Stream) {
+	c.owner = s
+	if err := c.poller.add(c); err != nil {
+		c.broken = true // as if the peer had left
+		c.poller.log.LogAttrs(context.Background(), slog.LevelError, "stream refused", slog.Any("error", err))
+		return
+	}
+	c.watched = true
+}
+
+// Arm implements [shard.Conn]. Room that has come since the refusal is an edge that is still to be told.
+func (c *Conn) Arm() { c.armed = true }
+
+// Queued implements [shard.Conn].
+func (c *Conn) Queued() int {
+	n, err := unix.IoctlGetInt(c.fd, unix.SIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// CloseWrite implements [shard.Conn].
+func (c *Conn) CloseWrite() { _ = unix.Shutdown(c.fd, unix.SHUT_WR) } // if it fails the peer is gone
+
+// Discard implements [shard.Conn].
+func (c *Conn) Discard() (n int, over bool) {
+	if c.broken {
+		return 0, true
+	}
+	for n < discardAtOnce {
+		k, err := unix.Read(c.fd, c.poller.scratch[:])
+		switch {
+		case err == unix.EAGAIN:
+			return n, false
+		case err == unix.EINTR:
+			continue
+		case err != nil || k == 0:
+			return n, true
+		}
+		n += k
+	}
+	return n, false
+}
+
+// Close implements [shard.Conn].
+func (c *Conn) Close() {
+	if c.watched {
+		c.poller.drop(c)
+	}
+	if c.keep != nil {
+		_ = c.keep.Close()
+		return
+	}
+	_ = unix.Close(c.fd)
+}

@@ -1,0 +1,82 @@
+package celeris
+
+import (
+	"context"
+	"net"
+	"sync"
+
+	"github.com/goceleris/celeris/engine"
+	"github.com/goceleris/celeris/internal/exchange"
+)
+
+// parking is what a server parks streams with. Its own engine is opened for the first connection, or listener, that it
+// may be able to serve: it costs goroutines and descriptors.
+type parking struct {
+	open func() engine.Engine
+
+	mu      sync.Mutex // guards what follows
+	settled bool
+	engine  engine.Engine // nil if every stream has a goroutine
+	own     bool          // open made it
+}
+
+// on returns the engine that parks streams on c, or nil.
+func (p *parking) on(c net.Conn) engine.Engine {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch c.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		p.settle(nil)
+	}
+	if p.engine != nil && p.engine.Parks(c) {
+		return p.engine
+	}
+	return nil
+}
+
+// listen prepares for the connections of l and returns the name of what drives their streams.
+func (p *parking) listen(l net.Listener, tls bool) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if own, ok := l.(parker); ok {
+		p.settle(own.Engine())
+	}
+	switch l.(type) {
+	case *net.TCPListener, *net.UnixListener:
+		if !tls {
+			p.settle(nil)
+		}
+	}
+	if p.engine == nil || tls {
+		return string(engine.Std)
+	}
+	return p.engine.Name()
+}
+
+// settle decides, the first time: for e or, if that is nil, for the server's own.
+func (p *parking) settle(e engine.Engine) {
+	if p.settled {
+		return
+	}
+	p.settled = true
+	if p.engine = e; e == nil {
+		p.engine = p.open()
+		p.own = p.engine != nil
+	}
+}
+
+// close ends the server's own engine; none is opened after it.
+func (p *parking) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.settled = true
+	if p.own {
+		p.engine.Close()
+	}
+}
+
+// ConnContext is for the field of this name of somebody else's [http.Server]: streams of its connections are parked then,
+// as those of the server's own are. Without it each has a goroutine. What the server parks is ended by [Server.Shutdown].
+func (*Server) ConnContext(ctx context.Context, c net.Conn) context.Context {
+	return exchange.ConnContext(ctx, c)
+}
