@@ -41,8 +41,8 @@ func (p *parking) listen(l net.Listener, tls bool) string {
 	if own, ok := l.(parker); ok {
 		p.settle(own.Engine())
 	}
-	switch l.(type) {
-	case *net.TCPListener, *net.UnixListener:
+	switch l.Addr().(type) {
+	case *net.TCPAddr, *net.UnixAddr:
 		if !tls {
 			p.settle(nil)
 		}

@@ -80,8 +80,13 @@ func take(c net.Conn, maxStall time.Duration, buffer int) (_ *Conn, err error) {
 
 // tune sets what a stream wants of its socket. All of it is a wish: a kernel that refuses one serves without.
 func (c *Conn) tune(maxStall time.Duration, buffer int) {
-	_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, buffer)
-	_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	locked, _ := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK) // since Linux 5.14
+	if locked&unix.SOCK_SNDBUF_LOCK == 0 {                                   // else the program has said what it wants
+		_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, buffer)
+	}
+	if locked&unix.SOCK_RCVBUF_LOCK == 0 {
+		_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	}
 	_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent)
 	if maxStall > 0 {
 		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int((maxStall + userTimeoutMargin).Milliseconds()))
