@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"syscall"
 
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/exchange"
@@ -41,11 +42,8 @@ func (p *parking) listen(l net.Listener, tls bool) string {
 	if own, ok := l.(parker); ok {
 		p.settle(own.Engine())
 	}
-	switch l.Addr().(type) {
-	case *net.TCPAddr, *net.UnixAddr:
-		if !tls {
-			p.settle(nil)
-		}
+	if _, socket := l.(syscall.Conn); socket && !tls {
+		p.settle(nil)
 	}
 	if p.engine == nil || tls {
 		return string(engine.Std)
@@ -78,5 +76,5 @@ func (p *parking) close() {
 // ConnContext is for the field of this name of somebody else's [http.Server]: streams of its connections are parked then,
 // as those of the server's own are. Without it each has a goroutine. What the server parks is ended by [Server.Shutdown].
 func (*Server) ConnContext(ctx context.Context, c net.Conn) context.Context {
-	return exchange.ConnContext(ctx, c)
+	return exchange.ForeignConnContext(ctx, c)
 }

@@ -38,6 +38,4 @@ type Stream interface {
 	Drain(reason error)
 	// Cut ends the stream now, in the middle of whatever it is sending. It returns at once.
 	Cut(reason error)
-	// Done is closed when the stream has ended and nothing of it is left running.
-	Done() <-chan struct{}
 }

@@ -22,21 +22,32 @@ type Engine interface {
 	Close()
 }
 
-// Parking says how a parked stream is driven.
-type Parking struct {
+// Pace is what many streams have in common. It is not changed once a stream has it.
+type Pace struct {
 	// MaxStall is how long a peer may accept and acknowledge nothing while something waits for it.
 	MaxStall time.Duration
 	// Heartbeat is how long the stream may be silent; Beat is sent then when there is no position to tell.
 	Heartbeat time.Duration
 	Beat      []byte
-	// MaxAge is after which time since Born OnAge is called, once; never if it is zero.
+	// MaxAge is the age at which the owner is asked to end the stream; there is none if it is zero.
 	MaxAge time.Duration
-	OnAge  func()
+}
+
+// Owner is whose stream is parked. Its methods must not block.
+type Owner interface {
+	// OnAge is called once, at MaxAge.
+	OnAge()
+	// OnEnd gets the end of the stream, once, when its connection is closed.
+	OnEnd(End)
+}
+
+// Parking says how a parked stream is driven, and for whom.
+type Parking struct {
+	*Pace
+	Owner Owner
 	// Born is when the stream was accepted, Sent how many bytes of it went out before it was parked.
 	Born time.Time
 	Sent int64
-	// OnEnd gets the end of the stream, once, when its connection is closed. It must not block.
-	OnEnd func(End)
 }
 
 // Stats are counters and gauges of an engine.

@@ -104,7 +104,7 @@ func serveDemo(ctx context.Context, listener net.Listener, p plan, logger *slog.
 
 	var publishing sync.WaitGroup
 	publishing.Go(func() { d.publish(ctx, time.Tick(sampleInterval)) })
-	err = app.Serve(ctx, shallow{listener})
+	err = app.Serve(ctx, shallow{listener.(*net.TCPListener)})
 	cancel()
 	publishing.Wait()
 
@@ -118,15 +118,16 @@ func serveDemo(ctx context.Context, listener net.Listener, p plan, logger *slog.
 const sendBuffer = 16 << 10
 
 // shallow is a listener whose connections have send buffers of sendBuffer bytes.
-type shallow struct{ net.Listener }
+type shallow struct{ *net.TCPListener }
 
 // Accept implements [net.Listener]. It returns connections as they are, not wrapped.
 func (l shallow) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(sendBuffer) // it is served all the same
+	conn, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	_ = conn.SetWriteBuffer(sendBuffer) // it is served all the same
+	return conn, nil
 }
 
 // announce prints where the demo is to be found and how to see it without a browser.

@@ -13,7 +13,7 @@ import (
 const slack = 200 * time.Millisecond
 
 func heartbeats(t *testing.T, w *world) {
-	w.parking.Heartbeat = 10 * time.Second
+	w.pace.Heartbeat = 10 * time.Second
 	begin := time.Now()
 	for _, n := range sizes {
 		w.watch(n)
@@ -34,7 +34,7 @@ func heartbeats(t *testing.T, w *world) {
 }
 
 func noHeartbeat(t *testing.T, w *world) {
-	w.parking.Heartbeat = 10 * time.Second
+	w.pace.Heartbeat = 10 * time.Second
 	busy := w.watch(64)
 	for range 30 {
 		w.some(1, 20)
@@ -68,7 +68,7 @@ func heartbeatPosition(t *testing.T, w *world) {
 }
 
 func heartbeatWithin(t *testing.T, w *world) {
-	w.parking.Heartbeat, w.parking.MaxStall = 5*time.Second, time.Minute
+	w.pace.Heartbeat, w.pace.MaxStall = 5*time.Second, time.Minute
 	for n := 1; n < 120; n += 7 {
 		w.watch(n).still = true
 	}
@@ -95,7 +95,7 @@ func heartbeatWithin(t *testing.T, w *world) {
 }
 
 func stall(t *testing.T, w *world) {
-	w.parking.MaxStall, w.parking.Heartbeat = time.Minute, time.Hour
+	w.pace.MaxStall, w.pace.Heartbeat = time.Minute, time.Hour
 	v := w.watch(100)
 	w.settle()
 	v.still = true
@@ -112,7 +112,7 @@ func stall(t *testing.T, w *world) {
 }
 
 func steady(t *testing.T, w *world) {
-	w.parking.MaxStall, w.parking.Heartbeat = time.Minute, time.Second
+	w.pace.MaxStall, w.pace.Heartbeat = time.Minute, time.Second
 	v := w.watch(2000)
 	w.settle()
 	v.still = true
@@ -131,7 +131,7 @@ func steady(t *testing.T, w *world) {
 }
 
 func age(t *testing.T, w *world) {
-	w.parking.MaxAge, w.parking.Heartbeat = time.Minute, 7*time.Second
+	w.pace.MaxAge, w.pace.Heartbeat = time.Minute, 7*time.Second
 	idle := w.viewer(2, "")
 	idle.connect()
 	busy := w.watch(64)

@@ -39,7 +39,7 @@ func reset(t *testing.T, w *world)     { departure(t, w, breaking) }
 
 // disappearance is a peer of which nothing comes any more, not even an end. Only heartbeats show it.
 func disappearance(t *testing.T, w *world) {
-	w.parking.Heartbeat, w.parking.MaxStall = 10*time.Second, time.Minute
+	w.pace.Heartbeat, w.pace.MaxStall = 10*time.Second, time.Minute
 	v := w.watch(50)
 	w.settle()
 	v.still = true

@@ -77,7 +77,11 @@ func (l *link) may(reasons ...error) {
 	l.allowed = append(l.allowed, reasons...)
 }
 
-func (l *link) onEnd(e engine.End) {
+// OnAge implements [engine.Owner].
+func (l *link) OnAge() { l.stream.Member.Finish(errOld, bye("old"), true) }
+
+// OnEnd implements [engine.Owner].
+func (l *link) OnEnd(e engine.End) {
 	l.v.w.mu.Lock()
 	defer l.v.w.mu.Unlock()
 	l.ends, l.endedAt = append(l.ends, e), time.Now()

@@ -105,10 +105,10 @@ func newModel(t testing.TB, rig Rig, seed uint64) *model {
 		cfg.MaxLagBytes = 200 + r.IntN(1000)
 	}
 	m := &model{world: newWorld(t, rig, cfg), r: r, begin: time.Now(), topics: 1 + r.IntN(4)}
-	m.parking.MaxStall = 4 * time.Second
-	m.parking.Heartbeat = time.Duration(500+r.IntN(2000)) * time.Millisecond
+	m.pace.MaxStall = 4 * time.Second
+	m.pace.Heartbeat = time.Duration(500+r.IntN(2000)) * time.Millisecond
 	if r.IntN(2) == 0 {
-		m.parking.MaxAge = time.Duration(1+r.IntN(20)) * time.Second
+		m.pace.MaxAge = time.Duration(1+r.IntN(20)) * time.Second
 	}
 	m.verdict = func(l *link) fanout.Verdict {
 		dice := rand.New(rand.NewPCG(seed, uint64(l.v.i*100+l.asked)))
@@ -219,7 +219,7 @@ func (m *model) step(v *viewer, x int) {
 
 // rest lets everything become quiet; then nobody may lack anything, and everybody knows where it is.
 func (m *model) rest() {
-	m.parking.MaxAge = 0
+	m.pace.MaxAge = 0
 	m.mu.Lock()
 	m.verdict = nil
 	m.mu.Unlock()
@@ -240,7 +240,7 @@ func (m *model) rest() {
 		}
 	}
 	for range 2 {
-		time.Sleep(m.parking.Heartbeat + time.Second)
+		time.Sleep(m.pace.Heartbeat + time.Second)
 		m.settle()
 	}
 	for _, v := range m.viewers {

@@ -106,7 +106,7 @@ func Parked(t testing.TB, e engine.Engine) Rig {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				reason = engine.ErrStalled
 			}
-			s.Parking.OnEnd(engine.End{Reason: s.Member.End(reason), Bytes: int64(n + k), Duration: time.Since(s.Parking.Born)})
+			s.Parking.Owner.OnEnd(engine.End{Reason: s.Member.End(reason), Bytes: int64(n + k), Duration: time.Since(s.Parking.Born)})
 		})
 		return client
 	}
@@ -144,7 +144,7 @@ func Portable(t testing.TB) Rig {
 			p := &s.Parking
 			st := std.New(std.Config{
 				Context: r.Context(), Base: w, Out: w,
-				MaxStall: p.MaxStall, Heartbeat: p.Heartbeat, Beat: p.Beat, MaxAge: p.MaxAge, OnAge: p.OnAge,
+				MaxStall: p.MaxStall, Heartbeat: p.Heartbeat, Beat: p.Beat, MaxAge: p.MaxAge, OnAge: p.Owner.OnAge,
 			}, r.ProtoMajor)
 			s.DrivenBy(st)
 			w.Header().Set("Transfer-Encoding", "identity") // to the end of the connection, without chunks
@@ -152,7 +152,7 @@ func Portable(t testing.TB) Rig {
 				s.Member.Finish(err, nil, false)
 			}
 			end, _ := st.Run(s.Member)
-			p.OnEnd(end)
+			p.Owner.OnEnd(end)
 		}),
 	}
 	serving.Go(func() { _ = srv.Serve(l) })
@@ -177,7 +177,7 @@ func Portable(t testing.TB) Rig {
 		synctest.Wait()
 		coming.Range(func(s, _ any) bool {
 			p := &s.(*Stream).Parking
-			p.OnEnd(engine.End{Reason: s.(*Stream).Member.End(engine.ErrPeerGone), Duration: time.Since(p.Born)})
+			p.Owner.OnEnd(engine.End{Reason: s.(*Stream).Member.End(engine.ErrPeerGone), Duration: time.Since(p.Born)})
 			return true
 		})
 	}}

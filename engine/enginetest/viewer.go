@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
 	"github.com/goceleris/celeris/internal/sseparse"
 )
@@ -60,11 +61,10 @@ func (v *viewer) String() string { return fmt.Sprintf("viewer %d", v.i) }
 func (v *viewer) connect() *link {
 	w := v.w
 	l := &link{v: v, buffer: w.buffer, read: time.Now()}
-	s := &Stream{Parking: w.parking}
+	pace := w.pace
+	s := &Stream{Parking: engine.Parking{Pace: &pace, Owner: l, Born: time.Now()}}
 	l.stream, v.link = s, l
 	s.Member = fanout.NewMember(s, l, 4)
-	s.Parking.Born, s.Parking.OnEnd = time.Now(), l.onEnd
-	s.Parking.OnAge = func() { s.Member.Finish(errOld, bye("old"), true) }
 
 	v.parser, v.rest, v.begun, v.spans, v.privates = &sseparse.Parser{}, nil, false, nil, nil
 	v.removed, v.farewell, v.lagging, v.barrier, v.passed, v.mustTell = false, false, false, 0, 0, ""

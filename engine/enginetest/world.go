@@ -43,12 +43,12 @@ type event struct {
 
 // world is a core, those who publish to it and those who look at it through a rig.
 type world struct {
-	t       testing.TB
-	rig     Rig
-	core    *fanout.Core
-	cfg     fanout.Config // with its defaults
-	parking engine.Parking
-	buffer  int // of the next connections
+	t      testing.TB
+	rig    Rig
+	core   *fanout.Core
+	cfg    fanout.Config // with its defaults
+	pace   engine.Pace
+	buffer int // of the next connections
 
 	mu      sync.Mutex                 // guards what follows, and what callbacks write to links
 	verdict func(*link) fanout.Verdict // nil for Drop
@@ -67,7 +67,7 @@ type world struct {
 // newWorld starts a core for a rig. In a history of 1000 frames for each topic nothing expires by its age.
 func newWorld(t testing.TB, r Rig, cfg fanout.Config) *world {
 	w := &world{t: t, rig: r, buffer: 256, byN: map[int]*event{}, barriers: map[int]fanout.Position{}}
-	w.parking = engine.Parking{MaxStall: time.Minute, Heartbeat: 15 * time.Second, Beat: []byte(comment)}
+	w.pace = engine.Pace{MaxStall: time.Minute, Heartbeat: 15 * time.Second, Beat: []byte(comment)}
 	cfg.Framing, cfg.HistoryAge = framing{}, 1000*time.Hour
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	cfg.SubscriberBuffer = cmp.Or(cfg.SubscriberBuffer, fanout.DefaultSubscriberBuffer)

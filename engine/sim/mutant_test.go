@@ -26,8 +26,8 @@ var mutants = []mutant.Mutant{
 	{Name: "passes an id over a hole", Edits: []mutant.Edit{
 		{"shard.go", "st.member.Commit(p, op.N)", "st.member.Commit(p, p.Size)"}}},
 	{Name: "beats within an event", Edits: []mutant.Edit{
-		{"stream.go", "case s.refused:\n\t\tif queued", "case s.refused && now.Sub(s.sent) < s.cfg.Heartbeat:\n\t\tif queued"},
-		{"stream.go", "s.cfg.Heartbeat && len(s.rest) == 0:", "s.cfg.Heartbeat:"}}},
+		{"stream.go", "case s.refused:\n\t\tif queued", "case s.refused && now.sub(s.sent) < s.pace.Heartbeat:\n\t\tif queued"},
+		{"stream.go", "s.pace.Heartbeat && len(s.rest) == 0:", "s.pace.Heartbeat:"}}},
 	{Name: "beats while data flows", Run: "TestEngine/NoHeartbeatWhileDataFlows", Edits: []mutant.Edit{
 		{"shard.go", "st.sent, st.moved = now, now", "st.moved = now"}}},
 	{Name: "beats without a position", Edits: []mutant.Edit{
@@ -39,30 +39,30 @@ var mutants = []mutant.Mutant{
 	{Name: "says refused when it is not", Run: "TestEngine", Edits: []mutant.Edit{
 		{"stream.go", "\t\ts.member.Blocked(0)\n", ""}}},
 	{Name: "does not say that it is refused", Run: "TestEngine/Policy", Edits: []mutant.Edit{
-		{"stream.go", "s.member.Blocked(now.UnixNano())\n", ""}}},
+		{"stream.go", "s.member.Blocked(s.shard.at(now).UnixNano())\n", ""}}},
 	{Name: "hangs its timer once", Run: "TestEngine/HeartbeatsInSilence", Edits: []mutant.Edit{
 		{"stream.go", "\t\ts.shard.ready(s)\n\t}\n\ts.shard.wheel.hang(&s.timer, s.next(now))", "\t\ts.shard.ready(s)\n\t}"}}},
 	{Name: "beats late after a refusal", Run: "TestEngine/HeartbeatsInSilence", Edits: []mutant.Edit{
-		{"stream.go", "min(s.cfg.MaxStall/4, s.cfg.Heartbeat)", "s.cfg.MaxStall / 4"}}},
+		{"stream.go", "min(s.pace.MaxStall/4, s.pace.Heartbeat)", "s.pace.MaxStall / 4"}}},
 	{Name: "hangs no timer when refused", Run: "TestEngine/MaxStall", Edits: []mutant.Edit{
 		{"stream.go", "s.conn.Arm()\n\ts.shard.wheel.hang(&s.timer, s.next(now))", "s.conn.Arm()"}}},
 	{Name: "never stalls", Run: "TestEngine/MaxStall", Edits: []mutant.Edit{
-		{"stream.go", "now.Sub(s.moved) >= s.cfg.MaxStall {", "false {"}}},
+		{"stream.go", "now.sub(s.moved) >= s.pace.MaxStall {", "false {"}}},
 	{Name: "stalls though it moves", Run: "TestEngine/MaxStall", Edits: []mutant.Edit{
 		{"shard.go", "st.sent, st.moved = now, now", "st.sent = now"},
 		{"stream.go", "s.moved, s.waiting = now, s.conn.Queued()", "if s.moved.IsZero() {\n\t\t\ts.moved = now\n\t\t}\n\t\ts.waiting = 0"}}},
 	{Name: "does not age", Run: "TestEngine/MaxAge", Edits: []mutant.Edit{
-		{"stream.go", "\t\ts.cfg.OnAge()\n", ""}}},
+		{"stream.go", "\t\ts.owner.OnAge()\n", ""}}},
 	{Name: "does not linger", Run: "TestEngine/LingerIsBounded", Edits: []mutant.Edit{
-		{"stream.go", "s.shard.wheel.hang(&s.timer, s.until)\n\ts.drain(now)", "s.close()"}}},
+		{"stream.go", "s.shard.wheel.hang(&s.timer, s.moved)\n\ts.drain(now)", "s.close()"}}},
 	{Name: "lingers for ever", Run: "TestEngine/LingerIsBounded", Edits: []mutant.Edit{
-		{"stream.go", "s.shard.wheel.hang(&s.timer, s.until)\n", "s.shard.wheel.drop(&s.timer)\n"}}},
+		{"stream.go", "s.shard.wheel.hang(&s.timer, s.moved)\n", "s.shard.wheel.drop(&s.timer)\n"}}},
 	{Name: "forgets to count down", Edits: []mutant.Edit{
 		{"stream.go", "\ts.shard.live.Add(-1)\n", ""}}},
 	{Name: "ignores what the peer says", Run: "TestEngine/.*(Departure|Stray)", Edits: []mutant.Edit{
 		{"stream.go", "case !over && s.read <= lingerBytes:", "case !over || s.read <= lingerBytes:"}}},
 	{Name: "reads without a limit", Run: "TestEngine/StrayBytes", Edits: []mutant.Edit{
-		{"stream.go", "s.read += n", "s.read = n"}}},
+		{"stream.go", "s.read += int32(n)", "s.read = int32(n)"}}},
 	{Name: "loses the farewell", Edits: []mutant.Edit{
 		{"shard.go", "\t\tst.finish(now)\n\t\treturn\n\t} else if", "\t\tst.end(nil)\n\t\treturn\n\t} else if"},
 		{"shard.go", "if len(st.rest) > 0 {\n\t\tp.Bufs, p.Size =", "if len(st.rest) > 0 && !st.finished {\n\t\tp.Bufs, p.Size ="}}},

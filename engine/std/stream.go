@@ -125,13 +125,9 @@ func (s *Stream) Abandon() {
 // Detached makes the stream write to the base writer from here on.
 func (s *Stream) Detached() { s.cfg.Out, s.out = s.cfg.Base, s.base }
 
-// Parking is how another engine goes on with a stream that was opened here and will not run.
-func (s *Stream) Parking() engine.Parking {
-	return engine.Parking{
-		MaxStall: s.cfg.MaxStall, Heartbeat: s.cfg.Heartbeat, Beat: s.cfg.Beat,
-		MaxAge: s.cfg.MaxAge, OnAge: s.cfg.OnAge, Born: s.born, Sent: s.bytes,
-	}
-}
+// Begun tells what another engine must know that goes on with a stream which was opened here and will not run: since when
+// it is open, and how many bytes went out.
+func (s *Stream) Begun() (born time.Time, sent int64) { return s.born, s.bytes }
 
 // Wake implements [fanout.Driver].
 func (s *Stream) Wake() {

@@ -15,12 +15,23 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/goceleris/celeris/engine"
 )
 
 type exchangeKey struct{}
 type connKey struct{}
+
+// holder is what a request's context has of its exchange. Contexts are kept for as long as somebody likes; an exchange,
+// with the response below it, need not be.
+type holder struct{ x atomic.Pointer[Exchange] }
+
+// carrier is a connection as its requests' contexts have it.
+type carrier struct {
+	conn   net.Conn
+	origin context.Context // what all requests of the server have in common; nil if there may be more around it
+}
 
 // Exchange is one request and its response as the outermost layer sees them. It is used by the goroutine
 // that serves the request only.
@@ -31,6 +42,8 @@ type Exchange struct {
 	route string
 	run   func(ok bool)
 	ends  []func(engine.End)
+	inner context.Context // of the request that the chain began with
+	held  *holder
 }
 
 // Serve runs chain around w and r, and after it the stream that was detached in it, if any. Inside
@@ -40,21 +53,25 @@ func Serve(host *Host, w http.ResponseWriter, r *http.Request, chain func(http.R
 		chain(w, r)
 		return
 	}
-	x := &Exchange{base: &Writer{ResponseWriter: w}, req: r, host: host}
+	x := &Exchange{base: &Writer{ResponseWriter: w}, req: r, host: host, held: &holder{}}
+	x.held.x.Store(x)
+	x.inner = context.WithValue(r.Context(), exchangeKey{}, x.held)
 	ok := false
 	defer func() {
 		if x.run != nil {
 			x.run(ok)
 		}
 	}()
-	chain(x.base, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	chain(x.base, r.WithContext(x.inner))
 	ok = true
 }
 
 // From returns the exchange that ctx belongs to, or nil.
 func From(ctx context.Context) *Exchange {
-	x, _ := ctx.Value(exchangeKey{}).(*Exchange)
-	return x
+	if h, ok := ctx.Value(exchangeKey{}).(*holder); ok {
+		return h.x.Load()
+	}
+	return nil
 }
 
 // Request is the request as it was received. Its context ends with the connection and not with the
@@ -83,13 +100,45 @@ func (x *Exchange) Route() string { return x.route }
 // Conn is the connection that carries the request, where the server told of it, or nil. HTTP/2 requests
 // share theirs.
 func (x *Exchange) Conn() net.Conn {
-	c, _ := x.req.Context().Value(connKey{}).(net.Conn)
+	if c := x.carrier(); c != nil {
+		return c.conn
+	}
+	return nil
+}
+
+func (x *Exchange) carrier() *carrier {
+	c, _ := x.req.Context().Value(connKey{}).(*carrier)
 	return c
 }
 
-// ConnContext is for [http.Server.ConnContext]: it makes the connection known to [Exchange.Conn].
+// Origin returns the context that all requests of the server have in common, if ctx has no other values but those that
+// net/http and Serve give to each request.
+func (x *Exchange) Origin(ctx context.Context) (context.Context, bool) {
+	c := x.carrier()
+	if ctx != x.inner || c == nil || c.origin == nil {
+		return nil, false
+	}
+	return c.origin, true
+}
+
+// Release lets go of the request, its response and its connection, for a stream that goes on without them. Whoever keeps
+// a context of the request finds no exchange in it any more.
+func (x *Exchange) Release() {
+	if c := x.carrier(); c != nil {
+		c.conn = nil
+	}
+	x.held.x.Store(nil)
+}
+
+// ConnContext is for [http.Server.ConnContext] of a server whose handler calls Serve first: it makes the connection known
+// to [Exchange.Conn].
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, c)
+	return context.WithValue(ctx, connKey{}, &carrier{conn: c, origin: ctx})
+}
+
+// ForeignConnContext is ConnContext for a server whose requests may have got more values before Serve is called.
+func ForeignConnContext(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, &carrier{conn: c})
 }
 
 // Expect says which bytes the handler is about to write as the start of its stream. It is called before

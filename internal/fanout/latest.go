@@ -86,14 +86,14 @@ func (m *Member) obsolete(list []Position, p Position) {
 			n++
 		}
 	}
-	m.skipped += n
+	m.skipped += int32(n)
 	m.core.stats.superseded.Add(int64(n))
 }
 
 // caughtUp ends an episode of conflation.
 func (m *Member) caughtUp(out *batch) {
 	if m.skipped > 0 {
-		out.add(m.core.cfg.Framing.AppendConflated(nil, m.skipped))
+		out.add(m.core.cfg.Framing.AppendConflated(nil, int(m.skipped)))
 	}
 	m.latest, m.skipped = false, 0
 }

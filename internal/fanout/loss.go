@@ -35,19 +35,18 @@ func (m *Member) tell(out *batch, head Position) bool {
 		return true
 	}
 	if c.cfg.Snapshot != nil {
-		switch l.snap {
-		case snapNone:
+		if l.snap == nil {
 			m.ask(head)
 			return false
-		case snapRunning:
-			return false
-		case snapDone:
 		}
-		if l.frame != nil {
-			m.cursor = max(m.cursor, l.notice.Position)
+		if !l.snap.done {
+			return false
+		}
+		if l.snap.frame != nil {
+			m.cursor = max(m.cursor, l.snap.notice.Position)
 			m.armed = false // what came while it was built is a replay
-			out.add(l.frame)
-			m.told(l.notice)
+			out.add(l.snap.frame)
+			m.told(l.snap.notice)
 			return true
 		}
 	}
@@ -66,14 +65,14 @@ func (m *Member) tell(out *batch, head Position) bool {
 // precedes reports whether a private frame with that barrier goes out before the member's loss is told.
 func (m *Member) precedes(barrier Position) bool {
 	l := &m.loss
-	answered := l.snap == snapDone && l.frame != nil
+	answered := l.snap != nil && l.snap.frame != nil
 	switch {
 	case barrier <= m.cursor:
 		return true
 	case l.reason == New: // without a snapshot, what is due up to the barrier comes first
-		return answered && barrier <= l.notice.Position
-	case l.snap == snapRunning || answered:
-		return barrier <= l.notice.Position
+		return answered && barrier <= l.snap.notice.Position
+	case l.snap != nil && !l.snap.done || answered:
+		return barrier <= l.snap.notice.Position
 	default:
 		return true
 	}
@@ -102,7 +101,7 @@ func (m *Member) ask(head Position) {
 	c := m.core
 	m.asked++
 	q, n := m.asked, m.notice(head)
-	m.loss.snap, m.loss.notice = snapRunning, n
+	m.loss.snap = &snapshot{notice: n}
 	ok := c.callbacks.run(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), c.cfg.SnapshotTimeout)
 		defer cancel()
@@ -117,17 +116,17 @@ func (m *Member) ask(head Position) {
 		m.answer(q, append(c.cfg.Framing.AppendStamp(make([]byte, 0, c.maxStamp+len(body)), c.epoch, n.Position), body...))
 	}, func() { m.Finish(ErrPanicked, nil, false) })
 	if !ok {
-		m.loss.snap = snapDone
+		m.loss.snap.done = true
 		m.driver.Wake()
 	}
 }
 
 // answer takes the frame for question q, nil if there is none; a late one is ignored.
-func (m *Member) answer(q int, frame []byte) {
+func (m *Member) answer(q int32, frame []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.loss.snap == snapRunning && q == m.asked {
-		m.loss.snap, m.loss.frame = snapDone, frame
+	if s := m.loss.snap; s != nil && !s.done && q == m.asked {
+		s.done, s.frame = true, frame
 		m.driver.Wake()
 	}
 }
@@ -141,7 +140,7 @@ func (m *Member) judge() {
 		return
 	}
 	// What a snapshot was asked for with stays as it is until it is told.
-	if m.loss.snap != snapNone {
+	if m.loss.snap != nil {
 		return
 	}
 	head := c.Head()

@@ -54,8 +54,6 @@ type private struct {
 type Member struct {
 	driver Driver
 	owner  Owner
-	depth  int // of the private queue
-	weight int // of it in bytes; no bound if 0
 
 	// blockedFrom is since when the transport counts as refusing bytes, Unix nanoseconds; 0 while it takes
 	// them.
@@ -63,9 +61,10 @@ type Member struct {
 	// sending is since when one call of the transport has been taking bytes, Unix nanoseconds; 0 between calls.
 	sending atomic.Int64
 	// seen is the cursor after the last call of Next, or forever when publishers need not wait for the member.
-	seen  atomic.Uint64
-	ended chan struct{}
-	room  chan struct{} // has a token when the private queue may have room
+	seen   atomic.Uint64
+	room   atomic.Pointer[chan struct{}] // has a token when the private queue may have room; nil until somebody waits
+	weight int                           // of the private queue in bytes; no bound if 0
+	depth  int32                         // of it in frames
 
 	// mu guards what follows. It comes after Core.mu.
 	mu       sync.Mutex
@@ -73,23 +72,24 @@ type Member struct {
 	subs     []sub
 	cursor   Position
 	from     Position // where it opened
-	started  bool     // its first bytes are decided
-	announce bool     // its position must be told before its first frame
 	queue    []private
-	queued   int  // bytes of queue
-	lost     int  // private frames refused since the last one that was queued
-	armed    bool // was once within the lag limits since it opened or was last told to go on
-	deciding bool // OnSlow runs
-	latest   bool // skips what is obsolete, until it has caught up
-	skipped  int  // that it has not been told of
-	removed  bool // gets no more frames of topics
-	loss     loss // what it must be told before its next frame
-	leaving  int  // subs that have an end
-	asked    int  // snapshots asked for
-	closing  bool // finishes what is due, then the farewell
+	queued   int           // bytes of queue
+	loss     loss          // what it must be told before its next frame
+	ended    chan struct{} // nil until somebody asks
 	closeAt  Position
 	farewell []byte
 	reason   error
+	lost     int32 // private frames refused since the last one that was queued
+	skipped  int32 // that it has not been told of
+	leaving  int32 // subs that have an end
+	asked    int32 // snapshots asked for
+	started  bool  // its first bytes are decided
+	announce bool  // its position must be told before its first frame
+	armed    bool  // was once within the lag limits since it opened or was last told to go on
+	deciding bool  // OnSlow runs
+	latest   bool  // skips what is obsolete, until it has caught up
+	removed  bool  // gets no more frames of topics
+	closing  bool  // finishes what is due, then the farewell
 	cut      bool
 	over     bool
 }
@@ -98,24 +98,21 @@ type Member struct {
 type loss struct {
 	reason  string // "" when there is none
 	dropped int
-	unknown bool // the logs could not count
-	snap    snapState
-	notice  Notice // what the snapshot was asked with
-	frame   []byte // what it answered; nil when it failed
+	unknown bool      // the logs could not count
+	snap    *snapshot // nil if none was asked for
 }
 
-type snapState int
-
-const (
-	snapNone snapState = iota
-	snapRunning
-	snapDone
-)
+// snapshot is what an application is asked for instead of a notice.
+type snapshot struct {
+	done   bool
+	notice Notice // what it was asked with
+	frame  []byte // what it answered; nil when it failed
+}
 
 // NewMember returns a member without topics; owner is what OnSlow and Snapshot are told of. Its private queue
 // takes depth frames. A member without an owner is read with [Member.Step]; nobody waits for its end.
 func NewMember(d Driver, owner Owner, depth int) *Member {
-	m := &Member{driver: d, owner: owner, depth: depth, ended: make(chan struct{}), room: make(chan struct{}, 1)}
+	m := &Member{driver: d, owner: owner, depth: int32(min(depth, math.MaxInt32))}
 	m.seen.Store(uint64(forever))
 	return m
 }
@@ -362,7 +359,9 @@ func (m *Member) End(reason error) error {
 	}
 	m.queue = nil
 	m.blockedFrom.Store(0)
-	close(m.ended)
+	if m.ended != nil {
+		close(m.ended)
+	}
 	if c == nil {
 		return m.reason
 	}
@@ -400,7 +399,17 @@ func (m *Member) lockWithCore() *Core {
 }
 
 // Ended is closed when the member has ended.
-func (m *Member) Ended() <-chan struct{} { return m.ended }
+func (m *Member) Ended() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended == nil {
+		m.ended = make(chan struct{})
+		if m.over {
+			close(m.ended)
+		}
+	}
+	return m.ended
+}
 
 // Sending tells since when the driver waits for one call that sends, in Unix nanoseconds, or with 0 that it doesn't.
 func (m *Member) Sending(since int64) { m.sending.Store(since) }

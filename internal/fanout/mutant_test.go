@@ -58,7 +58,7 @@ var mutants = []mutant.Mutant{
 	{Name: "private frames wait for the notice", Edits: []mutant.Edit{
 		{"loss.go", "if len(m.queue) > 0 && m.precedes(", "if false && m.precedes("}}},
 	{Name: "private frames wait for a failed snapshot", Edits: []mutant.Edit{
-		{"loss.go", "l.snap == snapRunning || answered:", "l.snap != snapNone:"}}},
+		{"loss.go", "l.snap != nil && !l.snap.done || answered:", "l.snap != nil:"}}},
 	{Name: "private frames overtake the frames of a new member", Edits: []mutant.Edit{
 		{"loss.go", "case l.reason == New:", "case false:"}}},
 	{Name: "notice has the head of the decision", Edits: []mutant.Edit{
@@ -68,13 +68,13 @@ var mutants = []mutant.Mutant{
 	{Name: "goes on behind a snapshot from the head", Edits: []mutant.Edit{
 		{"loss.go", "m.cursor = max(m.cursor, l.notice.Position)", "m.cursor = head"}}},
 	{Name: "drops while a snapshot waits", Env: "FANOUT_SEEDS=3000", Edits: []mutant.Edit{
-		{"loss.go", "if m.loss.snap != snapNone {", "if m.loss.snap == snapRunning {"}}},
+		{"loss.go", "if m.loss.snap != nil {", "if m.loss.snap != nil && !m.loss.snap.done {"}}},
 	{Name: "drops a new member without a word", Run: "TestSnapshot_OfANewClientThatIsSlow", Edits: []mutant.Edit{
 		{"loss.go", "m.loss.reason == \"\" || m.loss.reason == New {", "m.loss.reason == \"\" {"}}},
 	{Name: "snapshot is forgotten", Edits: []mutant.Edit{
 		{"loss.go", "out.add(l.frame)", ""}}},
 	{Name: "late snapshot counts", Edits: []mutant.Edit{
-		{"loss.go", "if m.loss.snap == snapRunning && q == m.asked {", "if q > 0 {"}}},
+		{"loss.go", "if s := m.loss.snap; s != nil && !s.done && q == m.asked {", "if s := m.loss.snap; s != nil && q > 0 {"}}},
 	{Name: "position goes on after removal", Edits: []mutant.Edit{
 		{"send.go", "c == nil || m.removed ||", "c == nil ||"}}},
 	{Name: "heartbeat while something is due", Edits: []mutant.Edit{

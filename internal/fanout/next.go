@@ -92,7 +92,7 @@ func (m *Member) next(out *batch) Status {
 		case len(m.queue) > 0:
 			m.pop(out)
 		case m.lost > 0:
-			m.tellLost(out, m.lost)
+			m.tellLost(out, int(m.lost))
 			m.lost = 0
 		case m.closing:
 			if m.farewell != nil {

@@ -8,7 +8,7 @@ func (m *Member) Send(frame []byte) error {
 	if m.over || m.closing {
 		return ErrEnded
 	}
-	if len(m.queue) >= m.depth || m.weight > 0 && m.queued > 0 && m.queued+len(frame) > m.weight {
+	if len(m.queue) >= int(m.depth) || m.weight > 0 && m.queued > 0 && m.queued+len(frame) > m.weight {
 		return ErrQueueFull
 	}
 	m.enqueue(frame)
@@ -17,7 +17,7 @@ func (m *Member) Send(frame []byte) error {
 }
 
 func (m *Member) enqueue(frame []byte) {
-	p := private{frame: frame, barrier: m.cursor, lost: m.lost}
+	p := private{frame: frame, barrier: m.cursor, lost: int(m.lost)}
 	if m.core != nil {
 		p.barrier = max(m.cursor, m.core.Head())
 	}
@@ -45,14 +45,28 @@ func (m *Member) Depth() int {
 
 // Room yields a token when the private queue may have room again or the member is ending. Whoever takes it
 // tries again, and passes it on with [Member.PassRoom] when it is through: there may be others.
-func (m *Member) Room() <-chan struct{} { return m.room }
+func (m *Member) Room() <-chan struct{} {
+	if r := m.room.Load(); r != nil {
+		return *r
+	}
+	r := make(chan struct{}, 1)
+	r <- struct{}{} // there may have been room before anybody could be told
+	if !m.room.CompareAndSwap(nil, &r) {
+		return *m.room.Load()
+	}
+	return r
+}
 
 // PassRoom lets the next waiting sender try.
 func (m *Member) PassRoom() { m.wakeSenders() }
 
 func (m *Member) wakeSenders() {
+	r := m.room.Load()
+	if r == nil {
+		return
+	}
 	select {
-	case m.room <- struct{}{}:
+	case *r <- struct{}{}:
 	default:
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/goceleris/celeris/internal/exchange"
 	"github.com/goceleris/celeris/internal/fanout"
 )
 
@@ -18,23 +20,57 @@ import (
 // stream has ended; a Client is never used for another stream.
 type Client struct {
 	cfg     *settings
-	req     *http.Request
-	lastID  string
 	member  *fanout.Member
-	ctx     context.Context // carries the request's values; ends with the stream
-	cancel  context.CancelCauseFunc
-	started atomic.Bool
-	dropped atomic.Int64
 	key     *keyed // with ReplayKey
+	started atomic.Bool
+	ended   atomic.Bool
+	dropped atomic.Int64
 
-	mu     sync.Mutex // guards values
+	mu     sync.Mutex // guards what follows
+	req    *http.Request
+	packed packed // instead of req; then origin has the rest of its context's values
+	origin context.Context
+	life   *life // nil until somebody asks for it
+	reason error // why it ended
 	values map[string]any
 }
 
-func newClient(cfg *settings, r *http.Request) *Client {
-	c := &Client{cfg: cfg, req: r, lastID: lastEventID(r)}
-	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(r.Context()))
-	return c
+// life is a client's context.
+type life struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+}
+
+func (c *Client) init(cfg *settings, r *http.Request) {
+	c.cfg, c.req = cfg, r
+}
+
+// pack keeps the request of a stream that goes on without its connection in as few bytes as can be.
+func (c *Client) pack(x *exchange.Exchange, local net.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if origin, ok := x.Origin(c.req.Context()); ok {
+		if p, ok := pack(c.req, local); ok {
+			c.req, c.packed, c.origin = nil, p, origin
+			return
+		}
+	}
+	if c.req.Body != http.NoBody { // it would keep the buffers of its connection
+		r := c.req.WithContext(c.req.Context())
+		r.Body = http.NoBody
+		c.req = r
+	}
+}
+
+// over ends the client's context.
+func (c *Client) over(reason error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended.Store(true)
+	c.reason = reason
+	if c.life != nil {
+		c.life.cancel(reason)
+	}
 }
 
 // lastEventID is the header of this name or, for clients that cannot set one, the query parameter of that name in any
@@ -59,16 +95,53 @@ func noBreak(r rune) rune {
 }
 
 // LastEventID is the position that the client came with, or "".
-func (c *Client) LastEventID() string { return c.lastID }
+func (c *Client) LastEventID() string { return lastEventID(c.Request()) }
 
-// Request is the request that the stream began with. Its body and its context are over; PathValue works.
-func (c *Client) Request() *http.Request { return c.req }
+// Request is the request that the stream began with, or one like it: a parked stream keeps it in a packed form and makes
+// a new one for each call. Its body and its context are over. PathValue works for the wildcards of its route.
+func (c *Client) Request() *http.Request {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.req != nil {
+		return c.req
+	}
+	return c.packed.request(c.context())
+}
 
 // RemoteAddr is the network address that the request came from.
-func (c *Client) RemoteAddr() string { return c.req.RemoteAddr }
+func (c *Client) RemoteAddr() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.req != nil {
+		return c.req.RemoteAddr
+	}
+	return c.packed.remoteAddr()
+}
 
 // Context has the values of the request's context and ends with the stream; [context.Cause] then tells the reason.
-func (c *Client) Context() context.Context { return c.ctx }
+func (c *Client) Context() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.context()
+}
+
+// context is Context under mu.
+func (c *Client) context() context.Context {
+	if c.life == nil {
+		c.life = &life{}
+		var values context.Context
+		if c.req != nil {
+			values = context.WithoutCancel(c.req.Context())
+		} else {
+			values = c.packed.context(context.WithoutCancel(c.origin))
+		}
+		c.life.ctx, c.life.cancel = context.WithCancelCause(values)
+		if c.ended.Load() {
+			c.life.cancel(c.reason)
+		}
+	}
+	return c.life.ctx
+}
 
 // DroppedEvents returns how many sends gave their event up.
 func (c *Client) DroppedEvents() int64 { return c.dropped.Load() }
@@ -151,7 +224,7 @@ func (c *Client) record(e Event, frame []byte) error {
 		return err
 	}
 	e.ID = ""
-	return publicError(c.key.append(c.ctx, e))
+	return publicError(c.key.append(c.Context(), e))
 }
 
 // open reports whether the stream takes an event of that size now.
@@ -159,7 +232,7 @@ func (c *Client) open(size int) error {
 	switch {
 	case size > c.cfg.MaxEventBytes:
 		return ErrEventTooLarge
-	case c.ctx.Err() != nil:
+	case c.ended.Load():
 		return ErrClientClosed
 	case !c.started.Load():
 		return ErrNotStarted
@@ -195,7 +268,7 @@ func (c *Client) send(frame []byte) error {
 		}
 		select {
 		case <-c.member.Room():
-		case <-c.ctx.Done():
+		case <-c.Context().Done():
 			return ErrClientClosed
 		}
 	}
@@ -222,7 +295,7 @@ func (c *Client) follow(core *fanout.Core, topics []string) error {
 	}
 	switch has := c.member.Core(); {
 	case has == nil, !c.started.Load():
-		err := core.Open(c.member, c.lastID, topics...)
+		err := core.Open(c.member, c.LastEventID(), topics...)
 		if !errors.Is(err, fanout.ErrOtherCore) || c.member.Core() != core {
 			return err
 		}

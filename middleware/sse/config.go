@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/goceleris/celeris"
+	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
 )
 
@@ -89,6 +91,7 @@ type settings struct {
 	Config
 	farewell []byte
 	keys     *keys // of ReplayKey
+	pace     atomic.Pointer[engine.Pace]
 }
 
 // settle checks a Config. Mistakes panic: they are the programmer's.

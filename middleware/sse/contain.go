@@ -20,6 +20,6 @@ func (c *Client) panicked(name string, p any) {
 	if core := c.member.Core(); core != nil {
 		core.CountPanic()
 	}
-	c.cfg.Logger.LogAttrs(c.ctx, slog.LevelError, "callback panicked", slog.String("callback", name),
-		slog.String("remote", c.req.RemoteAddr), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	c.cfg.Logger.LogAttrs(c.Context(), slog.LevelError, "callback panicked", slog.String("callback", name),
+		slog.String("remote", c.RemoteAddr()), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 }

@@ -12,6 +12,3 @@ func (d *drain) Drain(reason error) { d.say(reason, true) }
 
 // Cut implements [engine.Stream].
 func (d *drain) Cut(reason error) { d.member.Cut(reason) }
-
-// Done implements [engine.Stream].
-func (d *drain) Done() <-chan struct{} { return d.done }

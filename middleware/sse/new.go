@@ -88,30 +88,36 @@ func (s *settings) serve(c *celeris.Context, x *exchange.Exchange) error {
 
 // visit is one stream from its acceptance to its end.
 type visit struct {
-	*Client
-	x        *exchange.Exchange
+	Client
+	x        *exchange.Exchange // nil once it is parked, as is stream
 	stream   *std.Stream
-	driver   *relay
+	driver   relay
+	host     *exchange.Host
+	ends     []func(engine.End)
 	admitted bool
 	detached bool
-	handling bool          // Handler's goroutine was started; it runs OnDisconnect
-	reason   error         // why it ended; set before done is closed
-	done     chan struct{} // closed when the stream has ended
+	done     chan struct{} // closed when the stream has ended; nil unless Handler's goroutine was started, which then runs OnDisconnect
 }
 
+var _ engine.Owner = (*visit)(nil)
+
+// beat is a comment: it breaks a silence where there is no position to tell.
+var beat = []byte(":\n\n")
+
 func (s *settings) visit(c *celeris.Context, x *exchange.Exchange) *visit {
-	v := &visit{Client: newClient(s, c.Request()), x: x, done: make(chan struct{})}
+	v := &visit{x: x, host: x.Host()}
+	v.init(s, c.Request())
 	cfg := std.Config{
 		Context: x.Request().Context(), Base: x.Base(), Out: c.Response(),
-		Heartbeat: s.HeartbeatInterval, Beat: []byte(":\n\n"),
-		MaxAge: s.MaxAge, OnAge: func() { v.say(ErrMaxAge, true) },
+		Heartbeat: s.HeartbeatInterval, Beat: beat,
+		MaxAge: s.MaxAge, OnAge: v.OnAge,
 	}
-	if h := x.Host(); h != nil {
-		cfg.MaxStall = h.MaxStall
+	if v.host != nil {
+		cfg.MaxStall = v.host.MaxStall
 	}
 	v.stream = std.New(cfg, c.Request().ProtoMajor)
-	v.driver = newRelay(v.stream)
-	v.member = fanout.NewMember(v.driver, (*owner)(v.Client), s.MaxQueueDepth)
+	v.driver.begin(v.stream)
+	v.member = fanout.NewMember(&v.driver, (*owner)(&v.Client), s.MaxQueueDepth)
 	v.member.LimitQueue(s.MaxQueueBytes)
 	return v
 }
@@ -123,7 +129,7 @@ func (v *visit) admit(c *celeris.Context) (err error) {
 			v.reject(cmp.Or(err, ErrPanicked))
 		}
 	}()
-	s := v.cfg
+	s, lastID := v.cfg, v.LastEventID()
 	if s.Broker != nil {
 		topics := defaultTopic
 		if s.Topics != nil {
@@ -131,7 +137,7 @@ func (v *visit) admit(c *celeris.Context) (err error) {
 				return err
 			}
 		}
-		if err := s.Broker.core.Open(v.member, v.lastID, topics...); err != nil {
+		if err := s.Broker.core.Open(v.member, lastID, topics...); err != nil {
 			return err
 		}
 	}
@@ -140,20 +146,20 @@ func (v *visit) admit(c *celeris.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		if v.key, err = s.keys.acquire(c.Context(), name, v.lastID); err != nil {
+		if v.key, err = s.keys.acquire(c.Context(), name, lastID); err != nil {
 			return err
 		}
-		if err := v.key.core.Open(v.member, v.lastID, ""); err != nil {
+		if err := v.key.core.Open(v.member, lastID, ""); err != nil {
 			return err
 		}
 	}
 	if s.OnConnect != nil {
-		if err := s.OnConnect(v.Client); err != nil {
+		if err := s.OnConnect(&v.Client); err != nil {
 			return err
 		}
 	}
-	if host := v.x.Host(); host != nil {
-		if err := host.Add((*drain)(v)); err != nil {
+	if v.host != nil {
+		if err := v.host.Add((*drain)(v)); err != nil {
 			if s.OnConnect != nil {
 				v.disconnected(engine.ErrShutdown)
 			}
@@ -167,7 +173,7 @@ func (v *visit) admit(c *celeris.Context) (err error) {
 // reject takes back what a stream holds that did not begin.
 func (v *visit) reject(err error) {
 	v.stream.Abandon() // before the response goes on without it
-	v.cancel(v.member.End(err))
+	v.over(v.member.End(err))
 	if v.key != nil {
 		v.key.release()
 	}
@@ -179,24 +185,24 @@ func (v *visit) opening() []byte {
 	if epoch, p, ok := v.member.Start(); ok {
 		b = framing{}.AppendStamp(b, epoch, p)
 	} else {
-		b = appendPlace(b, v.lastID)
+		b = appendPlace(b, v.LastEventID())
 	}
 	return append(b, '\n')
 }
 
 // handle runs the Handler on a goroutine of its own, and OnDisconnect behind it.
 func (v *visit) handle() {
-	v.handling = true
+	v.done = make(chan struct{})
 	leave := func() {}
-	if host := v.x.Host(); host != nil {
-		leave = host.Enter(v.x.Route())
+	if v.host != nil {
+		leave = v.host.Enter(v.x.Route())
 	}
 	go func() {
 		// All of it is deferred: Handler may end its goroutine with runtime.Goexit.
 		defer leave()
 		defer func() {
 			<-v.done
-			v.disconnected(v.reason)
+			v.disconnected(v.reason) // it is set by now
 		}()
 		defer func() {
 			if p := recover(); p != nil {
@@ -205,12 +211,13 @@ func (v *visit) handle() {
 			}
 			v.member.Finish(nil, nil, true)
 		}()
-		v.cfg.Handler(v.Client)
+		v.cfg.Handler(&v.Client)
 	}()
 }
 
 // run drives the stream to its end, or parks it. With ok false the middleware panicked before it could begin.
 func (v *visit) run(ok bool) {
+	v.ends = v.x.Ends()
 	if !ok {
 		v.member.Cut(engine.ErrAbandoned)
 	} else if v.park() {
@@ -223,23 +230,27 @@ func (v *visit) run(ok bool) {
 	v.ended(end)
 }
 
+// OnAge implements [engine.Owner].
+func (v *visit) OnAge() { v.say(ErrMaxAge, true) }
+
 // ended tells everybody that the stream is over.
 func (v *visit) ended(end engine.End) {
 	end.Reason = publicReason(end.Reason)
-	v.reason = end.Reason
-	v.cancel(end.Reason)
+	v.over(end.Reason)
 	if v.key != nil {
 		v.key.release()
 	}
-	close(v.done)
-	// All of it is deferred: a callback may end its goroutine with runtime.Goexit.
-	if host := v.x.Host(); host != nil {
-		defer host.Remove((*drain)(v))
+	if v.done != nil {
+		close(v.done)
 	}
-	for _, f := range slices.Backward(v.x.Ends()) {
+	// All of it is deferred: a callback may end its goroutine with runtime.Goexit.
+	if v.host != nil {
+		defer v.host.Remove((*drain)(v))
+	}
+	for _, f := range slices.Backward(v.ends) {
 		defer v.contain("OnStreamEnd", func() { f(end) }) //nolint:gocritic // all run when the stream has ended
 	}
-	if !v.handling {
+	if v.done == nil {
 		v.disconnected(end.Reason)
 	}
 }
@@ -247,6 +258,6 @@ func (v *visit) ended(end engine.End) {
 // disconnected runs OnDisconnect.
 func (v *visit) disconnected(reason error) {
 	if f := v.cfg.OnDisconnect; f != nil {
-		v.contain("OnDisconnect", func() { f(v.Client, reason) })
+		v.contain("OnDisconnect", func() { f(&v.Client, reason) })
 	}
 }

@@ -3,6 +3,7 @@ package sse
 import (
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
@@ -16,11 +17,8 @@ type relay struct {
 
 var _ fanout.Driver = (*relay)(nil)
 
-func newRelay(d fanout.Driver) *relay {
-	r := &relay{}
-	r.to.Store(&d)
-	return r
-}
+// begin sets the first driver. It is called once, before anything else.
+func (r *relay) begin(d fanout.Driver) { r.to.Store(&d) }
 
 // Wake implements [fanout.Driver].
 func (r *relay) Wake() { (*r.to.Load()).Wake() }
@@ -42,11 +40,10 @@ func (r *relay) move(d fanout.Driver) {
 
 // park hands the connection of a detached stream to the server's engine, and reports false if that can't be.
 func (v *visit) park() bool {
-	host := v.x.Host()
-	if !v.detached || host == nil || host.Engine == nil || v.x.Request().ProtoMajor != 1 || v.x.Conn() == nil {
+	if !v.detached || v.host == nil || v.host.Engine == nil || v.x.Request().ProtoMajor != 1 || v.x.Conn() == nil {
 		return false
 	}
-	e := host.Engine(v.x.Conn())
+	e := v.host.Engine(v.x.Conn())
 	if e == nil {
 		return false
 	}
@@ -55,14 +52,30 @@ func (v *visit) park() bool {
 	if err != nil {
 		return false
 	}
-	p := v.stream.Parking()
-	p.OnEnd = func(end engine.End) {
-		if v.key == nil && (v.handling || v.cfg.OnDisconnect == nil) && len(v.x.Ends()) == 0 {
-			v.ended(end)
-			return
-		}
-		go v.ended(end) // the engine must not wait for it; the server does
-	}
+	p := engine.Parking{Pace: v.cfg.paceFor(v.host.MaxStall), Owner: v}
+	p.Born, p.Sent = v.stream.Begun()
+	v.pack(v.x, conn.LocalAddr())
+	v.x.Release()
+	v.x, v.stream = nil, nil
 	v.driver.move(e.Park(conn, v.member, p))
 	return true
+}
+
+// OnEnd implements [engine.Owner].
+func (v *visit) OnEnd(end engine.End) {
+	if v.key == nil && (v.done != nil || v.cfg.OnDisconnect == nil) && len(v.ends) == 0 {
+		v.ended(end)
+		return
+	}
+	go v.ended(end) // the engine must not wait for it; the server does
+}
+
+// paceFor is what all parked streams of a server have in common.
+func (s *settings) paceFor(maxStall time.Duration) *engine.Pace {
+	if p := s.pace.Load(); p != nil && p.MaxStall == maxStall {
+		return p
+	}
+	p := &engine.Pace{MaxStall: maxStall, Heartbeat: s.HeartbeatInterval, Beat: beat, MaxAge: s.MaxAge}
+	s.pace.Store(p)
+	return p
 }

@@ -25,7 +25,8 @@ func (b *Broker) snapshot(ctx context.Context, o fanout.Owner, n fanout.Notice) 
 	c := (*Client)(o.(*owner))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(c.ctx, func() { cancel(context.Cause(c.ctx)) })()
+	life := c.Context()
+	defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
 	e, err := b.cfg.Snapshot(ctx, SnapshotRequest{
 		Client: c, Topics: c.member.Topics(), Reason: n.Reason, Dropped: n.Dropped,
 		ID: string(fanout.AppendID(nil, n.Epoch, n.Position)),

@@ -22,6 +22,7 @@ const (
 // Shard owns parked streams and drives them on one goroutine.
 type Shard struct {
 	backend Backend
+	born    time.Time    // when instants begin
 	live    atomic.Int64 // streams that are not closed
 	refused atomic.Int64
 	passes  atomic.Int64
@@ -44,12 +45,11 @@ type Shard struct {
 	sent   []*Stream // whose ops these are
 	status []fanout.Status
 	plans  [chunk]fanout.Plan
-	all    map[*Stream]struct{} // that have arrived and are not closed
 }
 
 // New returns a shard that runs until [Shard.Close].
 func New(b Backend) *Shard {
-	s := &Shard{backend: b, wheel: newWheel(time.Now()), all: make(map[*Stream]struct{})}
+	s := &Shard{backend: b, born: time.Now(), wheel: newWheel()}
 	s.done.Go(s.run)
 	return s
 }
@@ -57,7 +57,10 @@ func New(b Backend) *Shard {
 // Park makes m's stream on conn one of the shard's. The first bytes of the stream have been sent. A shard that has ended
 // cuts it.
 func (s *Shard) Park(conn Conn, m *fanout.Member, cfg engine.Parking) *Stream {
-	st := &Stream{shard: s, conn: conn, member: m, cfg: cfg}
+	st := &Stream{
+		shard: s, conn: conn, member: m, pace: cfg.Pace, owner: cfg.Owner,
+		born: instant(cfg.Born.Sub(s.born)), bytes: cfg.Sent,
+	}
 	st.timer.stream = st
 	s.mu.Lock()
 	ended := s.ended
@@ -141,12 +144,9 @@ func (s *Shard) over() bool {
 	return s.ended
 }
 
-// cutAll ends all streams, those that are just arriving too.
+// cutAll ends all streams: those that hang in the wheel, and those that are just arriving.
 func (s *Shard) cutAll(list []*Stream) {
-	for _, st := range list {
-		s.all[st] = struct{}{}
-	}
-	for st := range s.all {
+	for _, st := range append(s.wheel.all(), list...) {
 		if st.state == arriving {
 			st.conn.Attach(st)
 		}
@@ -158,13 +158,13 @@ func (s *Shard) cutAll(list []*Stream) {
 
 // wait takes what happened to connections and timers; busy only looks.
 func (s *Shard) wait(busy bool) {
-	now := time.Now()
+	now := s.now()
 	until := now
 	if !busy {
 		until = s.wheel.next(now)
 	}
-	s.events = s.backend.Wait(s.events[:0], until)
-	now = time.Now()
+	s.events = s.backend.Wait(s.events[:0], s.at(until))
+	now = s.now()
 	for _, e := range s.events {
 		st := e.Stream
 		if st.state == closed || st.state == arriving {
@@ -188,7 +188,7 @@ func (s *Shard) wait(busy bool) {
 
 // pass sends what is due on a few streams.
 func (s *Shard) pass(list []*Stream) {
-	now := time.Now()
+	now := s.now()
 	s.ops, s.sent, s.status = s.ops[:0], s.sent[:0], s.status[:0]
 	for _, st := range list {
 		st.queued.Store(false)
@@ -207,9 +207,8 @@ func (s *Shard) pass(list []*Stream) {
 }
 
 // prepare makes a send of what a stream has due.
-func (s *Shard) prepare(st *Stream, now time.Time) {
+func (s *Shard) prepare(st *Stream, now instant) {
 	if st.state == arriving {
-		s.all[st] = struct{}{}
 		st.arrive(now)
 	}
 	if st.state == closed || st.state == lingering && !st.cut.Load() {
@@ -241,7 +240,7 @@ func (s *Shard) prepare(st *Stream, now time.Time) {
 }
 
 // took accounts for what a connection took.
-func (s *Shard) took(st *Stream, i int, now time.Time) {
+func (s *Shard) took(st *Stream, i int, now instant) {
 	op, p := &s.ops[i], &s.plans[i]
 	if len(st.rest) > 0 {
 		st.rest = st.rest[op.N:]

@@ -28,23 +28,25 @@ type Stream struct {
 	shard  *Shard
 	member *fanout.Member
 	conn   Conn
-	cfg    engine.Parking
+	pace   *engine.Pace
+	owner  engine.Owner
+	born   instant
 
 	queued atomic.Bool // among the shard's ready streams
 	cut    atomic.Bool
 
 	// For the shard's goroutine.
 	state    state
-	refused  bool      // its connection is armed
-	full     bool      // it has refused bytes since it last took all that there was
-	finished bool      // nothing comes behind rest
-	rest     []byte    // of the frame that was begun, or a heartbeat
-	sent     time.Time // when bytes last went out
-	moved    time.Time // when a refusing connection last made progress
-	waiting  int       // bytes that it had not acknowledged then
+	refused  bool    // its connection is armed
+	full     bool    // it has refused bytes since it last took all that there was
+	finished bool    // nothing comes behind rest
+	aged     bool    // its owner was told of its age
+	rest     []byte  // of the frame that was begun, or a heartbeat
+	sent     instant // when bytes last went out
+	moved    instant // when a refusing connection last made progress, or until when one lingers
+	waiting  int32   // bytes that it had not acknowledged then
+	read     int32   // bytes of the peer that were thrown away
 	bytes    int64
-	read     int // bytes of the peer that were thrown away
-	until    time.Time
 	reason   error
 	timer    node
 }
@@ -61,36 +63,29 @@ func (s *Stream) Interrupt() {
 }
 
 // next is when the stream wants to be looked at though nothing happens.
-func (s *Stream) next(now time.Time) time.Time {
+func (s *Stream) next(now instant) instant {
 	switch {
 	case s.state == lingering:
-		return s.until
+		return s.moved
 	case s.refused:
 		// It may be over long before that, and then a heartbeat must not be late.
-		look := min(s.cfg.MaxStall/4, s.cfg.Heartbeat)
-		return earlier(s.moved.Add(s.cfg.MaxStall), s.age(now.Add(look)))
+		look := min(s.pace.MaxStall/4, s.pace.Heartbeat)
+		return min(s.moved.add(s.pace.MaxStall), s.age(now.add(look)))
 	default:
-		return s.age(s.sent.Add(s.cfg.Heartbeat))
+		return s.age(s.sent.add(s.pace.Heartbeat))
 	}
 }
 
 // age is t, or when the stream reaches its MaxAge if that is earlier.
-func (s *Stream) age(t time.Time) time.Time {
-	if s.cfg.MaxAge > 0 {
-		return earlier(t, s.cfg.Born.Add(s.cfg.MaxAge))
+func (s *Stream) age(t instant) instant {
+	if s.pace.MaxAge > 0 && !s.aged {
+		return min(t, s.born.add(s.pace.MaxAge))
 	}
 	return t
 }
 
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
 // arrive makes the stream its shard's.
-func (s *Stream) arrive(now time.Time) {
+func (s *Stream) arrive(now instant) {
 	s.state, s.sent = streaming, now
 	s.conn.Attach(s)
 	s.shard.wheel.hang(&s.timer, s.next(now))
@@ -98,26 +93,26 @@ func (s *Stream) arrive(now time.Time) {
 }
 
 // tick does what a timer is for.
-func (s *Stream) tick(now time.Time) {
+func (s *Stream) tick(now instant) {
 	switch {
 	case s.state == closed:
 		return
 	case s.state == lingering:
 		s.close()
 		return
-	case s.cfg.MaxAge > 0 && !now.Before(s.cfg.Born.Add(s.cfg.MaxAge)):
-		s.cfg.MaxAge = 0
-		s.cfg.OnAge()
+	case s.pace.MaxAge > 0 && !s.aged && now >= s.born.add(s.pace.MaxAge):
+		s.aged = true
+		s.owner.OnAge()
 	case s.refused:
-		if queued := s.conn.Queued(); queued < s.waiting {
+		if queued := int32(s.conn.Queued()); queued < s.waiting {
 			s.moved, s.waiting = now, queued
-		} else if now.Sub(s.moved) >= s.cfg.MaxStall {
+		} else if now.sub(s.moved) >= s.pace.MaxStall {
 			s.end(engine.ErrStalled)
 			return
 		}
-	case now.Sub(s.sent) >= s.cfg.Heartbeat && len(s.rest) == 0:
+	case now.sub(s.sent) >= s.pace.Heartbeat && len(s.rest) == 0:
 		if s.rest = s.member.Heartbeat(); s.rest == nil {
-			s.rest = s.cfg.Beat
+			s.rest = s.pace.Beat
 		}
 		s.sent = now
 		s.shard.ready(s)
@@ -126,8 +121,8 @@ func (s *Stream) tick(now time.Time) {
 }
 
 // refuse notes that the connection takes no more for now.
-func (s *Stream) refuse(now time.Time) {
-	queued := s.conn.Queued()
+func (s *Stream) refuse(now instant) {
+	queued := int32(s.conn.Queued())
 	if !s.full || queued < s.waiting { // being told of room that isn't there is no progress
 		s.moved = now
 	}
@@ -136,7 +131,7 @@ func (s *Stream) refuse(now time.Time) {
 		s.refused = true
 		s.shard.refused.Add(1)
 	}
-	s.member.Blocked(now.UnixNano())
+	s.member.Blocked(s.shard.at(now).UnixNano())
 	s.conn.Arm()
 	s.shard.wheel.hang(&s.timer, s.next(now))
 }
@@ -151,9 +146,9 @@ func (s *Stream) accept() {
 }
 
 // drain throws away what the peer sends. A peer that has closed its side, or sends too much, has left.
-func (s *Stream) drain(now time.Time) {
+func (s *Stream) drain(now instant) {
 	n, over := s.conn.Discard()
-	s.read += n
+	s.read += int32(n)
 	switch {
 	case !over && s.read <= lingerBytes:
 	case s.state == lingering:
@@ -164,12 +159,12 @@ func (s *Stream) drain(now time.Time) {
 }
 
 // finish closes the sending side behind what was sent.
-func (s *Stream) finish(now time.Time) {
+func (s *Stream) finish(now instant) {
 	s.reason = s.member.End(nil)
 	s.accept()
-	s.state, s.until, s.read = lingering, now.Add(lingerFor), 0
+	s.state, s.moved, s.read = lingering, now.add(lingerFor), 0
 	s.conn.CloseWrite()
-	s.shard.wheel.hang(&s.timer, s.until)
+	s.shard.wheel.hang(&s.timer, s.moved)
 	s.drain(now)
 }
 
@@ -182,7 +177,6 @@ func (s *Stream) end(reason error) {
 
 func (s *Stream) close() {
 	s.state, s.rest = closed, nil
-	delete(s.shard.all, s)
 	s.shard.wheel.drop(&s.timer)
 	s.conn.Close()
 	s.shard.live.Add(-1)
@@ -191,5 +185,5 @@ func (s *Stream) close() {
 
 // tell reports the end.
 func (s *Stream) tell() {
-	s.cfg.OnEnd(engine.End{Reason: s.reason, Bytes: s.cfg.Sent + s.bytes, Duration: time.Since(s.cfg.Born)})
+	s.owner.OnEnd(engine.End{Reason: s.reason, Bytes: s.bytes, Duration: s.shard.now().sub(s.born)})
 }

@@ -23,8 +23,8 @@ type wheel struct {
 	count int
 }
 
-func newWheel(now time.Time) *wheel {
-	w := &wheel{now: ticks(now)}
+func newWheel() *wheel {
+	w := &wheel{}
 	for i := range w.slots {
 		h := &w.slots[i]
 		h.prev, h.next = h, h
@@ -32,12 +32,12 @@ func newWheel(now time.Time) *wheel {
 	return w
 }
 
-func ticks(t time.Time) int64 { return t.UnixNano() / int64(tick) }
+func ticks(t instant) int64 { return int64(t) / int64(tick) }
 
 // hang puts n up for t, or moves it there.
-func (w *wheel) hang(n *node, t time.Time) {
+func (w *wheel) hang(n *node, t instant) {
 	w.drop(n)
-	n.due = max(ticks(t.Add(tick-1)), w.now+1)
+	n.due = max(ticks(t.add(tick-1)), w.now+1)
 	w.put(n)
 }
 
@@ -59,7 +59,7 @@ func (w *wheel) drop(n *node) {
 }
 
 // up takes down and appends all streams whose time has come.
-func (w *wheel) up(list []*Stream, now time.Time) []*Stream {
+func (w *wheel) up(list []*Stream, now instant) []*Stream {
 	end := ticks(now)
 	from := max(w.now+1, end-slots+1)
 	w.now = max(w.now, end)
@@ -84,15 +84,27 @@ func (w *wheel) up(list []*Stream, now time.Time) []*Stream {
 	return list
 }
 
+// all returns the streams that hang: all that have arrived and are not closed.
+func (w *wheel) all() []*Stream {
+	list := make([]*Stream, 0, w.count)
+	for i := range w.slots {
+		h := &w.slots[i]
+		for n := h.next; n != h; n = n.next {
+			list = append(list, n.stream)
+		}
+	}
+	return list
+}
+
 // next is when something may come up; far in the future if nothing hangs.
-func (w *wheel) next(now time.Time) time.Time {
+func (w *wheel) next(now instant) instant {
 	if w.count == 0 {
-		return now.Add(time.Hour)
+		return now.add(time.Hour)
 	}
 	for t := w.now + 1; t <= w.now+slots; t++ {
 		if h := &w.slots[t%slots]; h.next != h {
-			return time.Unix(0, t*int64(tick))
+			return instant(t * int64(tick))
 		}
 	}
-	return time.Unix(0, (w.now+slots)*int64(tick))
+	return instant((w.now + slots) * int64(tick))
 }

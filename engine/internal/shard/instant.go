@@ -1,0 +1,14 @@
+package shard
+
+import "time"
+
+// instant is a moment as nanoseconds since its shard began: a third of a [time.Time], of which a stream has several.
+type instant int64
+
+func (i instant) add(d time.Duration) instant { return i + instant(d) }
+func (i instant) sub(j instant) time.Duration { return time.Duration(i - j) }
+
+func (s *Shard) now() instant { return instant(time.Since(s.born)) }
+
+// at is what a moment is for others.
+func (s *Shard) at(i instant) time.Time { return s.born.Add(time.Duration(i)) }

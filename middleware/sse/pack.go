@@ -1,0 +1,132 @@
+package sse
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// packed is a request in a few bytes: a parked stream keeps its request for as long as it lives, and few ever look at it.
+// It holds fields, each behind its length.
+type packed string
+
+// pack packs a request without a body that was received on a connection with that local address. It is not ok for one
+// that has been parsed further than that.
+func pack(r *http.Request, local net.Addr) (_ packed, ok bool) {
+	if r.Method != http.MethodGet || r.Form != nil || r.PostForm != nil || r.MultipartForm != nil || r.TLS != nil ||
+		r.ContentLength != 0 || len(r.Trailer) > 0 || len(r.TransferEncoding) > 0 {
+		return "", false
+	}
+	var b []byte
+	add := func(fields ...string) {
+		for _, s := range fields {
+			b = binary.AppendUvarint(b, uint64(len(s)))
+			b = append(b, s...)
+		}
+	}
+	rewritten := ""
+	if u, err := url.ParseRequestURI(r.RequestURI); err != nil || *u != *r.URL {
+		rewritten = r.URL.String()
+	}
+	add(r.RemoteAddr, packAddr(local), r.Proto, r.RequestURI, rewritten, r.Host, r.Pattern)
+	for name := range wildcards(r.Pattern) {
+		add(r.PathValue(name))
+	}
+	for name, values := range r.Header {
+		for _, v := range values {
+			add(name, v)
+		}
+	}
+	return packed(b), true
+}
+
+// next takes the first field off.
+func (p *packed) next() string {
+	var n uint64
+	for shift := 0; ; shift += 7 {
+		c := (*p)[0]
+		*p = (*p)[1:]
+		if n |= uint64(c&0x7f) << shift; c < 0x80 {
+			break
+		}
+	}
+	s := string((*p)[:n])
+	*p = (*p)[n:]
+	return s
+}
+
+// remoteAddr is the first field.
+func (p packed) remoteAddr() string { return p.next() }
+
+// context is what the request's context had of its connection, on top of origin.
+func (p packed) context(origin context.Context) context.Context {
+	p.next()
+	return context.WithValue(origin, http.LocalAddrContextKey, unpackAddr(p.next()))
+}
+
+// request unpacks the request.
+func (p packed) request(ctx context.Context) *http.Request {
+	r := &http.Request{Method: http.MethodGet, Header: make(http.Header), Body: http.NoBody, RemoteAddr: p.next()}
+	p.next()
+	r.Proto, r.RequestURI = p.next(), p.next()
+	r.ProtoMajor, r.ProtoMinor, _ = http.ParseHTTPVersion(r.Proto)
+	if rewritten := p.next(); rewritten != "" {
+		r.URL, _ = url.Parse(rewritten) // it was one
+	} else {
+		r.URL, _ = url.ParseRequestURI(r.RequestURI) // as before
+	}
+	r.Host, r.Pattern = p.next(), p.next()
+	for name := range wildcards(r.Pattern) {
+		r.SetPathValue(name, p.next())
+	}
+	for len(p) > 0 {
+		name := p.next()
+		r.Header[name] = append(r.Header[name], p.next())
+	}
+	return r.WithContext(ctx)
+}
+
+// What kind of address follows.
+const (
+	tcpMark  = "t"
+	unixMark = "u"
+)
+
+// packAddr packs the address of a TCP or Unix socket.
+func packAddr(a net.Addr) string {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		b, _ := tcp.AddrPort().MarshalBinary() // it has no error
+		return tcpMark + string(b)
+	}
+	return unixMark + a.String()
+}
+
+func unpackAddr(s string) net.Addr {
+	if name, ok := strings.CutPrefix(s, unixMark); ok {
+		return &net.UnixAddr{Net: "unix", Name: name}
+	}
+	var at netip.AddrPort
+	_ = at.UnmarshalBinary([]byte(s[len(tcpMark):])) // packAddr made it
+	return net.TCPAddrFromAddrPort(at)
+}
+
+// wildcards yields the names in a pattern of [http.ServeMux].
+func wildcards(pattern string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for {
+			_, rest, ok := strings.Cut(pattern, "{")
+			if !ok {
+				return
+			}
+			name, after, _ := strings.Cut(rest, "}")
+			if name = strings.TrimSuffix(name, "..."); name != "$" && !yield(name) {
+				return
+			}
+			pattern = after
+		}
+	}
+}
