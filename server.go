@@ -43,7 +43,7 @@ func New(cfg Config) *Server {
 	s := &Server{cfg: cfg.withDefaults(), mux: http.NewServeMux()}
 	s.registrar = registrar{srv: s}
 	s.unmatched = &Route{srv: s, handler: answerMiss}
-	s.host.MaxStall = s.cfg.MaxStall
+	s.host.MaxStall, s.host.MaxCallbacks = s.cfg.MaxStall, s.cfg.MaxCallbacks
 	s.cutting, s.setCut = context.WithCancelCause(context.Background())
 	return s
 }

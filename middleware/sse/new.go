@@ -223,18 +223,32 @@ func (v *visit) run(ok bool) {
 	v.ended(end)
 }
 
-// ended tells everybody that the stream is over.
+// ended is over and tell on the goroutine that ran the stream.
 func (v *visit) ended(end engine.End) {
+	end = v.over(end)
+	if host := v.x.Host(); host != nil && v.detached { // else it counts as part of its request
+		defer host.Enter(v.x.Route())()
+	}
+	v.tell(end)
+}
+
+// over ends what lives as long as the stream. It does not block.
+func (v *visit) over(end engine.End) engine.End {
 	end.Reason = publicReason(end.Reason)
 	v.reason = end.Reason
 	v.cancel(end.Reason)
-	if v.key != nil {
-		v.key.release()
-	}
 	close(v.done)
+	return end
+}
+
+// tell gives back what the stream held and tells everybody that it is over.
+func (v *visit) tell(end engine.End) {
 	// All of it is deferred: a callback may end its goroutine with runtime.Goexit.
 	if host := v.x.Host(); host != nil {
 		defer host.Remove((*drain)(v))
+	}
+	if v.key != nil {
+		v.key.release()
 	}
 	for _, f := range slices.Backward(v.x.Ends()) {
 		defer v.contain("OnStreamEnd", func() { f(end) }) //nolint:gocritic // all run when the stream has ended

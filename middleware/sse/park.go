@@ -53,11 +53,12 @@ func (v *visit) park() bool {
 	}
 	p := v.stream.Parking()
 	p.OnEnd = func(end engine.End) {
+		end = v.over(end)
 		if v.key == nil && (v.handling || v.cfg.OnDisconnect == nil) && len(v.x.Ends()) == 0 {
-			v.ended(end)
+			v.tell(end)
 			return
 		}
-		go v.ended(end) // the engine must not wait for it; the server does
+		host.Call(v.x.Route(), func() { v.tell(end) }) // the engine must not wait for it
 	}
 	v.driver.move(host.Engine.Park(conn, v.member, p))
 	return true
