@@ -62,6 +62,7 @@ type Member struct {
 	blockedFrom atomic.Int64
 	// sending is since when one call of the transport has been taking bytes, Unix nanoseconds; 0 between calls.
 	sending atomic.Int64
+	watched bool // in pump.slow; for the pump only
 	// seen is the cursor after the last call of Next, or forever when publishers need not wait for the member.
 	seen  atomic.Uint64
 	ended chan struct{}
@@ -76,17 +77,18 @@ type Member struct {
 	started  bool     // its first bytes are decided
 	announce bool     // its position must be told before its first frame
 	queue    []private
-	queued   int  // bytes of queue
-	lost     int  // private frames refused since the last one that was queued
-	armed    bool // was once within the lag limits since it opened or was last told to go on
-	deciding bool // OnSlow runs
-	latest   bool // skips what is obsolete, until it has caught up
-	skipped  int  // that it has not been told of
-	removed  bool // gets no more frames of topics
-	loss     loss // what it must be told before its next frame
-	leaving  int  // subs that have an end
-	asked    int  // snapshots asked for
-	closing  bool // finishes what is due, then the farewell
+	queued   int   // bytes of queue
+	lost     int   // private frames refused since the last one that was queued
+	armed    bool  // was once within the lag limits since it opened or was last told to go on
+	deciding bool  // OnSlow runs
+	latest   bool  // skips what is obsolete, until it has caught up
+	removed  bool  // gets no more frames of topics
+	skipped  int   // that it has not been told of
+	left     *left // what the last look found to be due to it; nil before the first
+	loss     loss  // what it must be told before its next frame
+	leaving  int32 // subs that have an end
+	asked    int32 // snapshots asked for
+	closing  bool  // finishes what is due, then the farewell
 	closeAt  Position
 	farewell []byte
 	reason   error
