@@ -19,6 +19,7 @@ const (
 	defaultDrainTimeout      = 10 * time.Second
 	defaultMaxBody           = 4 << 20
 	defaultMaxHeaderBytes    = 64 << 10
+	defaultMaxCallbacks      = 4096
 )
 
 // Config is what a [Server] is made from. The zero Config serves cleartext HTTP/1.1 and HTTP/2 on port
@@ -65,6 +66,12 @@ type Config struct {
 	// MaxHeaderBytes bounds the head of a request. Zero means 64 KiB.
 	MaxHeaderBytes int
 
+	// MaxCallbacks bounds how many callbacks about the end of a stream run at once, where the stream has no goroutine of
+	// its own: those of a stream that an engine drives, one after the other, count as one. Above it they wait, first
+	// come, first served; nothing else of the server does. One that never returns takes its place for good, and a
+	// shutdown reports it. Zero means 4096.
+	MaxCallbacks int
+
 	// ErrorHandler renders the errors that handlers and middleware return. It is called while nothing of
 	// the response has been written, with an error that always has an [HTTPError] with a valid code in its
 	// chain. Nil means [DefaultErrorHandler]. It is called by many goroutines at once.
@@ -84,6 +91,7 @@ func (c Config) withDefaults() Config {
 		{"DrainTimeout", int64(c.DrainTimeout)},
 		{"MaxBody", c.MaxBody},
 		{"MaxHeaderBytes", int64(c.MaxHeaderBytes)},
+		{"MaxCallbacks", int64(c.MaxCallbacks)},
 	} {
 		if f.value < 0 {
 			panic(fmt.Sprintf("celeris: Config.%s is negative (%d): leave it zero for the default, or give a positive value", f.name, f.value))
@@ -108,6 +116,7 @@ func (c Config) withDefaults() Config {
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, defaultDrainTimeout)
 	c.MaxBody = cmp.Or(c.MaxBody, defaultMaxBody)
 	c.MaxHeaderBytes = cmp.Or(c.MaxHeaderBytes, defaultMaxHeaderBytes)
+	c.MaxCallbacks = cmp.Or(c.MaxCallbacks, defaultMaxCallbacks)
 	if c.ErrorHandler == nil {
 		c.ErrorHandler = DefaultErrorHandler
 	}

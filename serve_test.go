@@ -305,6 +305,7 @@ func TestNew_TeachesWhenAValueMakesNoSense(t *testing.T) {
 		"DrainTimeout":      {DrainTimeout: -1},
 		"MaxBody":           {MaxBody: -1},
 		"MaxHeaderBytes":    {MaxHeaderBytes: -1},
+		"MaxCallbacks":      {MaxCallbacks: -1},
 	} {
 		if got := mustPanic(t, func() { celeris.New(cfg) }); !strings.Contains(got, "Config."+field+" is negative (-1)") {
 			t.Errorf("panic = %q, want the field %s and its value", got, field)
@@ -325,6 +326,21 @@ func TestServer_TellsStreamsTheirMaxStall(t *testing.T) {
 		app.GET("/", func(c *celeris.Context) error {
 			if got := exchange.From(c.Context()).Host().MaxStall; got != want {
 				t.Errorf("MaxStall = %v, want %v", got, want)
+			}
+			return nil
+		})
+		record(app, "GET", "/", "")
+	}
+}
+
+func TestServer_BoundsCallbacks(t *testing.T) {
+	for given, want := range map[int]int{0: 4096, 1: 1} {
+		cfg := quiet()
+		cfg.MaxCallbacks = given
+		app := celeris.New(cfg)
+		app.GET("/", func(c *celeris.Context) error {
+			if got := exchange.From(c.Context()).Host().MaxCallbacks; got != want {
+				t.Errorf("MaxCallbacks = %d, want %d", got, want)
 			}
 			return nil
 		})

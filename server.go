@@ -45,7 +45,7 @@ func New(cfg Config) *Server {
 	s := &Server{cfg: cfg.withDefaults(), mux: http.NewServeMux()}
 	s.registrar = registrar{srv: s}
 	s.unmatched = &Route{srv: s, handler: answerMiss}
-	s.host.MaxStall = s.cfg.MaxStall
+	s.host.MaxStall, s.host.MaxCallbacks = s.cfg.MaxStall, s.cfg.MaxCallbacks
 	s.parking.open = func() engine.Engine { return openEngine(s.cfg.Engine, s.cfg.Logger) }
 	s.host.Engine = s.parking.on
 	s.cutting, s.setCut = context.WithCancelCause(context.Background())

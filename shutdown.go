@@ -25,7 +25,7 @@ var ErrStuckCallbacks = errors.New("celeris: handlers or callbacks did not end")
 // StuckError tells which handlers and callbacks a shutdown had to leave running, since Go can't end a
 // goroutine.
 type StuckError struct {
-	// Count is how many there were.
+	// Count is how many there were, callbacks that still waited for their turn included.
 	Count int
 	// Routes counts them by the pattern of their route; "" stands for requests without a route.
 	Routes map[string]int

@@ -22,13 +22,17 @@ type Host struct {
 	MaxStall time.Duration
 	// Engine returns what parks streams on a connection, or nil. It is set before the host is used, or is nil itself.
 	Engine func(net.Conn) engine.Engine
+	// MaxCallbacks is how many goroutines run what Call is given; less than one means one. It is set before the host is
+	// used.
+	MaxCallbacks int
 
 	// mu guards the fields below; nothing of anybody else is called under it.
 	mu       sync.Mutex
 	draining bool
 	streams  map[engine.Stream]struct{}
-	calls    map[string]int // running user code by route
-	changed  chan struct{}  // closed and replaced when a stream or a call ends; nil while nobody waits
+	code     map[string]int // user code that runs, or waits to be called, by route
+	calls    calls
+	changed  chan struct{} // closed and replaced when a stream or a call ends; nil while nobody waits
 }
 
 // Add registers an open stream.
@@ -57,18 +61,27 @@ func (h *Host) Remove(s engine.Stream) {
 func (h *Host) Enter(route string) (leave func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.calls == nil {
-		h.calls = make(map[string]int)
-	}
-	h.calls[route]++
+	h.enter(route)
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if h.calls[route]--; h.calls[route] == 0 {
-			delete(h.calls, route)
-		}
-		h.signal()
+		h.leave(route)
 	}
+}
+
+// enter and leave run under mu.
+func (h *Host) enter(route string) {
+	if h.code == nil {
+		h.code = make(map[string]int)
+	}
+	h.code[route]++
+}
+
+func (h *Host) leave(route string) {
+	if h.code[route]--; h.code[route] == 0 {
+		delete(h.code, route)
+	}
+	h.signal()
 }
 
 func (h *Host) signal() {
@@ -100,18 +113,18 @@ func (h *Host) Len() int {
 	return len(h.streams)
 }
 
-// Running returns how much user code runs, by route.
+// Running returns how much user code runs, or waits to be called, by route.
 func (h *Host) Running() map[string]int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return maps.Clone(h.calls)
+	return maps.Clone(h.code)
 }
 
-// Wait returns nil when no stream is open and no user code runs, or the cause for which ctx ended.
+// Wait returns nil when no stream is open and no user code runs or waits to be called, or the cause for which ctx ended.
 func (h *Host) Wait(ctx context.Context) error {
 	for {
 		h.mu.Lock()
-		if len(h.streams) == 0 && len(h.calls) == 0 {
+		if len(h.streams) == 0 && len(h.code) == 0 {
 			h.mu.Unlock()
 			return nil
 		}

@@ -3,7 +3,10 @@ package fanout
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"testing"
+	"time"
 )
 
 // sleeper is a driver that does nothing.
@@ -92,5 +95,98 @@ func BenchmarkNext(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// doorbell is a driver that tells of its wakes.
+type doorbell struct {
+	sleeper
+	rung chan struct{}
+}
+
+func (d doorbell) Wake() {
+	select {
+	case d.rung <- struct{}{}:
+	default:
+	}
+}
+
+// BenchmarkWakeBesideLagging is the time from a publish to the wake of a member that keeps up, while others are blocked
+// 20 000 frames behind and want the latest only, or everything. With 1024 keys those are at their limit: each publish
+// may be too much.
+func BenchmarkWakeBesideLagging(b *testing.B) {
+	for _, keys := range []int{200, DefaultSubscriberBuffer} {
+		for _, blocked := range []int{0, 1, 10, 100} {
+			b.Run(fmt.Sprintf("latest/keys=%d/blocked=%d", keys, blocked), func(b *testing.B) {
+				wakeBesideLagging(b, true, keys, blocked)
+			})
+		}
+	}
+	b.Run("all/blocked=1000", func(b *testing.B) { wakeBesideLagging(b, false, 200, 1000) })
+}
+
+func wakeBesideLagging(b *testing.B, latest bool, keys, blocked int) {
+	const lag = 20_000
+	c := benchCore(b, Config{History: 2 * lag})
+	bell := doorbell{rung: make(chan struct{}, 1)}
+	if err := c.Open(NewMember(bell, bell, 1), "", "a"); err != nil {
+		b.Fatal(err)
+	}
+	body, ctx, published := eventBody(1, 50), canceled(b), 0
+	publish := func() {
+		if _, err := c.PublishKeyed(ctx, strconv.Itoa(published%keys), body, "a"); err != nil {
+			b.Fatal(err)
+		}
+		published++
+	}
+	behind := make([]*Member, blocked)
+	fall := func() {
+		for i, m := range behind {
+			if m != nil {
+				m.End(nil)
+			}
+			behind[i] = NewMember(sleeper{}, sleeper{}, 1)
+			if err := c.Open(behind[i], "", "a"); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for published = 0; published < lag; {
+			publish()
+		}
+		for _, m := range behind {
+			m.mu.Lock()
+			m.latest = latest
+			m.mu.Unlock()
+			m.Blocked(1)
+		}
+	}
+	fall()
+	var took []time.Duration
+	for b.Loop() {
+		if published > lag+lag/4 {
+			b.StopTimer()
+			fall()
+			b.StartTimer()
+		}
+		time.Sleep(100 * time.Microsecond) // the pump may come to rest
+		select {
+		case <-bell.rung:
+		default:
+		}
+		began := time.Now()
+		publish()
+		<-bell.rung
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	for _, q := range []int{50, 90, 99} {
+		b.ReportMetric(float64(took[len(took)*q/100].Nanoseconds()), fmt.Sprintf("p%d-ns", q))
+	}
+	for _, m := range behind {
+		m.mu.Lock()
+		if m.latest != latest || m.loss.reason != "" {
+			b.Error("a member was dropped")
+		}
+		m.mu.Unlock()
 	}
 }

@@ -1,26 +1,38 @@
 package fanout
 
-import "math"
-
 // candidate is a frame that is due to a member that wants the latest only.
 type candidate struct {
-	list     []entry // the one
-	buf      []byte
+	segment  *segment
+	at       int32 // its entry
 	obsolete bool
+}
+
+// frame is the candidate as [reader.take] would return it.
+func (c candidate) frame() (list []entry, buf []byte) {
+	list = (*c.segment.entries.Load())[c.at : c.at+1]
+	return list, c.segment.buf[list[0].off:list[0].end:list[0].end]
 }
 
 // candidates lists what readers hold, in order, each frame once, and marks what a later one of them supersedes.
 func candidates(rs []reader) []candidate {
-	var all []candidate
+	most := 0
+	for i := range rs {
+		for _, s := range rs[i].segs {
+			most += int(s.n.Load())
+		}
+	}
+	all := make([]candidate, 0, most)
 	for len(rs) > 0 {
 		i, _ := first(rs)
-		list, buf := rs[i].take(rs[i].peek(), math.MaxInt)
-		all = append(all, candidate{list: list, buf: buf})
-		rs = skip(rs, list[0].pos)
+		all = append(all, candidate{segment: rs[i].segs[0], at: int32(rs[i].at)})
+		p := rs[i].peek()
+		rs[i].at++
+		rs = skip(rs, p)
 	}
 	newer := make(map[string][]*tag)
 	for i := len(all) - 1; i >= 0; i-- {
-		g := all[i].list[0].tag
+		list, _ := all[i].frame()
+		g := list[0].tag
 		if g == nil {
 			continue
 		}
@@ -43,23 +55,24 @@ func (m *Member) newest(out *batch, rs []reader, bound Position) step {
 	count, last := 0, bound
 	var skipped []Position
 	for _, c := range candidates(rs) {
-		e := c.list[0]
+		list, buf := c.frame()
+		at := list[0].pos
 		if c.obsolete {
-			skipped = append(skipped, e.pos)
+			skipped = append(skipped, at)
 			continue
 		}
 		if out.n >= out.limit {
 			last = m.cursor
 			break
 		}
-		out.add(c.buf)
+		out.add(buf)
 		count++
 		if out.plan != nil {
-			out.plan.runs = append(out.plan.runs, c.list)
-			out.plan.end = e.pos
+			out.plan.runs = append(out.plan.runs, list)
+			out.plan.end = at
 			continue
 		}
-		m.cursor = e.pos
+		m.cursor = at
 	}
 	if out.plan != nil && count > 0 {
 		out.plan.skipped = append(out.plan.skipped, skipped...)
@@ -95,16 +108,37 @@ func (m *Member) caughtUp(out *batch) {
 	if m.skipped > 0 {
 		out.add(m.core.cfg.Framing.AppendConflated(nil, int(m.skipped)))
 	}
-	m.latest, m.skipped = false, 0
+	m.latest, m.skipped, m.left = false, 0, nil
+}
+
+// left is what a look found not to be obsolete of what was due up to a position.
+type left struct {
+	upTo          Position
+	frames, bytes int
+}
+
+// conflates reports whether what is not obsolete of what is due is within the limits. It looks at all of that only if
+// it has to: no more can be left than the last look found, and all that has come since.
+func (m *Member) conflates(head Position) bool {
+	if l := m.left; l != nil {
+		frames, bytes, ok := m.dueBehind(max(m.cursor, l.upTo), head)
+		if ok && m.within(l.frames+frames, l.bytes+bytes) {
+			return true
+		}
+	}
+	m.left = m.conflated(head)
+	return m.within(m.left.frames, m.left.bytes)
 }
 
 // conflated counts what is left of what is due, and its bytes.
-func (m *Member) conflated(upTo Position) (frames, bytes int) {
-	rs, _ := m.readers(nil, upTo) // its caller knows that nothing is gone
+func (m *Member) conflated(upTo Position) *left {
+	l := &left{upTo: upTo}
+	rs, _ := m.readers(nil, m.cursor, upTo) // its caller knows that nothing is gone
 	for _, c := range candidates(rs) {
 		if !c.obsolete {
-			frames, bytes = frames+1, bytes+len(c.buf)
+			_, buf := c.frame()
+			l.frames, l.bytes = l.frames+1, l.bytes+len(buf)
 		}
 	}
-	return frames, bytes
+	return l
 }

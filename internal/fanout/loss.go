@@ -23,7 +23,7 @@ func (m *Member) drop(reason string, head Position, frames int, known bool) {
 	m.loss.dropped += frames
 	m.loss.unknown = m.loss.unknown || !known
 	m.cursor = max(m.cursor, head)
-	m.latest, m.skipped = false, 0
+	m.latest, m.skipped, m.left = false, 0, nil
 }
 
 // tell brings the member's loss forward: private frames that were queued before it, then the notice or the
@@ -145,14 +145,10 @@ func (m *Member) judge() {
 	}
 	head := c.Head()
 	frames, bytes, ok := m.due(head)
-	left, size := frames, bytes
-	if ok && m.latest {
-		left, size = m.conflated(head)
-	}
 	switch {
 	case !ok:
 		m.fall(head)
-	case m.within(left, size):
+	case m.within(frames, bytes) || m.latest && m.conflates(head):
 		m.armed = m.armed || !m.latest
 	case m.loss.reason != "" || m.latest:
 		m.drop(Lagged, head, frames, true)

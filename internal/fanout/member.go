@@ -61,10 +61,11 @@ type Member struct {
 	// sending is since when one call of the transport has been taking bytes, Unix nanoseconds; 0 between calls.
 	sending atomic.Int64
 	// seen is the cursor after the last call of Next, or forever when publishers need not wait for the member.
-	seen   atomic.Uint64
-	room   atomic.Pointer[chan struct{}] // has a token when the private queue may have room; nil until somebody waits
-	weight int                           // of the private queue in bytes; no bound if 0
-	depth  int32                         // of it in frames
+	seen    atomic.Uint64
+	room    atomic.Pointer[chan struct{}] // has a token when the private queue may have room; nil until somebody waits
+	weight  int                           // of the private queue in bytes; no bound if 0
+	depth   int32                         // of it in frames
+	watched bool                          // in pump.slow; for the pump only
 
 	// mu guards what follows. It comes after Core.mu.
 	mu       sync.Mutex
@@ -75,6 +76,7 @@ type Member struct {
 	queue    []private
 	queued   int           // bytes of queue
 	loss     loss          // what it must be told before its next frame
+	left     *left         // what the last look found to be due to it; nil before the first
 	ended    chan struct{} // nil until somebody asks
 	closeAt  Position
 	farewell []byte

@@ -89,6 +89,14 @@ var mutants = []mutant.Mutant{
 		{"latest.go", "m.skipped += n", ""}}},
 	{Name: "skips what nothing supersedes", Edits: []mutant.Edit{
 		{"latest.go", "if !all[i].obsolete {", "if true {\n\t\t\tall[i].obsolete = true"}}},
+	{Name: "a look counts for what came behind it", Run: "TestLatest_IsWithinItsLimitsWheneverAFullCountSaysSo", Edits: []mutant.Edit{
+		{"latest.go", "m.within(l.frames+frames, l.bytes+bytes)", "m.within(l.frames+0*frames, l.bytes+0*bytes)"}}},
+	{Name: "the pump looks as long as there is somebody", Run: "TestPump_", Edits: []mutant.Edit{
+		{"pump.go", "for ; p.owed > 0 && took < lookBudget; p.owed-- {", "for ; p.owed > 0; p.owed-- {"}}},
+	{Name: "the pump looks again at once", Run: "TestPump_", Edits: []mutant.Edit{
+		{"pump.go", "p.rest = began.Add(took + lookRest*took)", "p.rest = began.Add(took)"}}},
+	{Name: "the pump looks at the same again", Run: "TestPump_", Edits: []mutant.Edit{
+		{"pump.go", "p.slow.MoveToBack(e)", "p.slow.MoveToFront(e)"}}},
 	{Name: "commit repeats what was sent", Edits: []mutant.Edit{
 		{"plan.go", "if k > 0 {", "if false {"}}},
 	{Name: "commit repeats what was begun", Edits: []mutant.Edit{
@@ -96,5 +104,5 @@ var mutants = []mutant.Mutant{
 	{Name: "commit takes what was not sent", Edits: []mutant.Edit{
 		{"plan.go", "m.pass(at, frames)", "m.pass(max(at, p.end), frames)"}}},
 	{Name: "topics are read to their own ends", Run: "TestStress", Tries: 20, Edits: []mutant.Edit{
-		{"next.go", "from, upTo := max(m.cursor, s.from), min(bound, s.until)", "from, upTo := max(m.cursor, s.from), min(m.core.Head(), s.until)\n\t\tfor range 50_000 {\n\t\t\tm.core.Head()\n\t\t}"}}},
+		{"next.go", "from, upTo := max(cursor, s.from), min(bound, s.until)", "from, upTo := max(cursor, s.from), min(m.core.Head(), s.until)\n\t\tfor range 50_000 {\n\t\t\tm.core.Head()\n\t\t}"}}},
 }

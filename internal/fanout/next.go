@@ -170,7 +170,7 @@ func (m *Member) frames(out *batch, bound Position) step {
 		return stepDone
 	}
 	var few [8]reader
-	rs, ok := m.readers(few[:0], bound)
+	rs, ok := m.readers(few[:0], m.cursor, bound)
 	if !ok {
 		return stepFell
 	}
@@ -219,12 +219,12 @@ func (m *Member) pass(p Position, frames int) {
 	}
 }
 
-// readers appends one reader for each topic that has something due in (cursor, bound]; it is not ok when the
-// first of that is gone.
-func (m *Member) readers(rs []reader, bound Position) (_ []reader, ok bool) {
+// readers appends one reader for each topic that has something due in (cursor, bound], for this or a later cursor; it
+// is not ok when the first of that is gone.
+func (m *Member) readers(rs []reader, cursor, bound Position) (_ []reader, ok bool) {
 	for i := range m.subs {
 		s := &m.subs[i]
-		from, upTo := max(m.cursor, s.from), min(bound, s.until)
+		from, upTo := max(cursor, s.from), min(bound, s.until)
 		if from >= upTo || Position(s.topic.last.Load()) <= from {
 			continue
 		}
@@ -346,12 +346,15 @@ func advance(r *reader, sent Position) bool {
 
 // due counts the distinct frames, and their bytes, that are due in (cursor, upTo]; it is not ok when the first of them
 // is gone.
-func (m *Member) due(upTo Position) (frames, bytes int, ok bool) {
+func (m *Member) due(upTo Position) (frames, bytes int, ok bool) { return m.dueBehind(m.cursor, upTo) }
+
+// dueBehind is due for this or a later cursor.
+func (m *Member) dueBehind(cursor, upTo Position) (frames, bytes int, ok bool) {
 	if m.core == nil || m.removed {
 		return 0, 0, true
 	}
 	var few [8]reader
-	rs, ok := m.readers(few[:0], upTo)
+	rs, ok := m.readers(few[:0], cursor, upTo)
 	if !ok {
 		return 0, 0, false
 	}

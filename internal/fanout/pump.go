@@ -1,8 +1,23 @@
 package fanout
 
 import (
+	"container/list"
 	"sync"
 	"time"
+)
+
+const (
+	// lookBudget is how long the pump looks at blocked members before it wakes again who has something due.
+	lookBudget = 100 * time.Microsecond
+	// lookRest is how many times as long as it looked it leaves them alone then. So it spends no more than one part in 33
+	// of its time on them, however many they are and however much they have due; the others would wait for that.
+	//
+	// A lag that is noticed late harms nobody: a member that waits to be judged holds no memory, since cursors pin
+	// nothing; that retention has passed it, its next pass sees; one whose transport takes nothing is ended by its driver.
+	// Only the question what to do with it comes later, and more of it is served if it reads on before. A member that has
+	// refused from its first byte may be beyond its limits when it is first seen; it counts as one that replays then, as it
+	// does behind a burst.
+	lookRest = 32
 )
 
 func nanotime() int64 { return time.Now().UnixNano() }
@@ -31,14 +46,20 @@ type pump struct {
 	once   sync.Once
 	done   sync.WaitGroup
 	topics map[*Topic]map[*Member]struct{}
-	slow   map[*Member]struct{} // blocked with something due, as far as known
-	laps   []*lap               // not yet over
+	laps   []*lap // not yet over
+
+	slow  *list.List // members that are blocked with something due, as far as known; whom it looked at last is last
+	owed  int        // how many of them, at the front, it has yet to look at
+	news  bool       // there was something new since it began with all of them
+	again int64      // when it wants to look at all of them without news, Unix nanoseconds
+	rest  time.Time  // before which it does not look at any
+	now   func() time.Time
 }
 
 func newPump(c *Core) *pump {
 	p := &pump{
 		core: c, wakes: make(chan struct{}, 1), quit: make(chan struct{}),
-		topics: make(map[*Topic]map[*Member]struct{}), slow: make(map[*Member]struct{}),
+		topics: make(map[*Topic]map[*Member]struct{}), slow: list.New(), now: time.Now,
 	}
 	p.done.Go(p.run)
 	return p
@@ -70,6 +91,7 @@ func (p *pump) run() {
 			continue
 		case <-recheck.C:
 		case <-p.wakes:
+			p.news = true
 		}
 		p.round()
 		next := p.judge()
@@ -111,28 +133,61 @@ func (p *pump) round() {
 		for m := range p.topics[t] {
 			m.driver.Wake()
 			if m.blockedFrom.Load() != 0 {
-				p.slow[m] = struct{}{}
+				p.watch(m)
 			}
 		}
 	}
 }
 
-// judge looks at the blocked members and returns when it wants to look again, or 0.
-func (p *pump) judge() (next time.Duration) {
-	now := nanotime()
-	for m := range p.slow {
-		from := m.blockedFrom.Load()
-		switch {
-		case from == 0:
-			delete(p.slow, m)
-			continue
-		case from <= now:
-			m.judge()
-			from = now + int64(time.Second)
-		}
-		if wait := time.Duration(from - now); next == 0 || wait < next {
-			next = wait
-		}
+func (p *pump) watch(m *Member) {
+	if !m.watched {
+		m.watched = true
+		p.slow.PushBack(m)
 	}
-	return next
+}
+
+// judge looks at blocked members, as many as its budget allows, and returns when it wants to look again, or 0.
+func (p *pump) judge() (next time.Duration) {
+	if p.slow.Len() == 0 {
+		p.owed = 0
+		return 0
+	}
+	began := p.now()
+	now := began.UnixNano()
+	if wait := p.rest.Sub(began); wait > 0 {
+		return wait
+	}
+	if !p.news && p.owed == 0 && now < p.again {
+		return time.Duration(p.again - now)
+	}
+	if p.news || p.owed == 0 {
+		p.news, p.owed, p.again = false, p.slow.Len(), now+int64(time.Second)
+	}
+	took := time.Duration(0)
+	for ; p.owed > 0 && took < lookBudget; p.owed-- {
+		e := p.slow.Front()
+		m := e.Value.(*Member)
+		from := m.blockedFrom.Load()
+		if from == 0 {
+			m.watched = false
+			p.slow.Remove(e)
+			continue
+		}
+		p.slow.MoveToBack(e)
+		if from <= now {
+			m.judge()
+		} else {
+			p.again = min(p.again, from)
+		}
+		took = p.now().Sub(began)
+	}
+	p.rest = began.Add(took + lookRest*took)
+	switch {
+	case p.owed > 0:
+		return lookRest * took
+	case p.slow.Len() == 0:
+		return 0
+	default:
+		return max(time.Duration(p.again-now), lookRest*took)
+	}
 }

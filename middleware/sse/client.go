@@ -62,8 +62,8 @@ func (c *Client) pack(x *exchange.Exchange, local net.Addr) {
 	}
 }
 
-// over ends the client's context.
-func (c *Client) over(reason error) {
+// expire ends the client's context.
+func (c *Client) expire(reason error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended.Store(true)

@@ -79,7 +79,10 @@ type Config struct {
 	// OnConnect runs before the response begins; an error becomes the response. It may subscribe the client to topics
 	// of a broker.
 	OnConnect func(*Client) error
-	// OnDisconnect runs once, after the stream has ended and Handler has returned, if OnConnect accepted the client.
+	// OnDisconnect runs once, after the stream has ended and Handler has returned, if OnConnect accepted the client. The
+	// client's context has ended before. It may block, but one that never returns is left behind and reported by the
+	// server's Shutdown. Where the stream has no goroutine, [celeris.Config.MaxCallbacks] bounds how many run at once, and
+	// others wait for their turn.
 	OnDisconnect func(c *Client, reason error)
 
 	// Logger gets panics of user code. Nil means [slog.Default].

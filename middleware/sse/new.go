@@ -93,7 +93,7 @@ type visit struct {
 	stream   *std.Stream
 	driver   relay
 	host     *exchange.Host
-	ends     []func(engine.End)
+	after    *after // nil if nothing takes time at the end
 	admitted bool
 	detached bool
 	done     chan struct{} // closed when the stream has ended; nil unless Handler's goroutine was started, which then runs OnDisconnect
@@ -173,7 +173,7 @@ func (v *visit) admit(c *celeris.Context) (err error) {
 // reject takes back what a stream holds that did not begin.
 func (v *visit) reject(err error) {
 	v.stream.Abandon() // before the response goes on without it
-	v.over(v.member.End(err))
+	v.expire(v.member.End(err))
 	if v.key != nil {
 		v.key.release()
 	}
@@ -215,9 +215,22 @@ func (v *visit) handle() {
 	}()
 }
 
+// after is what may take its time when a stream has ended.
+type after struct {
+	route string
+	ends  []func(engine.End)
+}
+
+func (v *visit) afterwards() *after {
+	if ends := v.x.Ends(); len(ends) > 0 || v.key != nil || v.done == nil && v.cfg.OnDisconnect != nil {
+		return &after{route: v.x.Route(), ends: ends}
+	}
+	return nil
+}
+
 // run drives the stream to its end, or parks it. With ok false the middleware panicked before it could begin.
 func (v *visit) run(ok bool) {
-	v.ends = v.x.Ends()
+	v.after = v.afterwards()
 	if !ok {
 		v.member.Cut(engine.ErrAbandoned)
 	} else if v.park() {
@@ -233,21 +246,38 @@ func (v *visit) run(ok bool) {
 // OnAge implements [engine.Owner].
 func (v *visit) OnAge() { v.say(ErrMaxAge, true) }
 
-// ended tells everybody that the stream is over.
+// ended is over and tell on the goroutine that ran the stream.
 func (v *visit) ended(end engine.End) {
-	end.Reason = publicReason(end.Reason)
-	v.over(end.Reason)
-	if v.key != nil {
-		v.key.release()
+	end = v.over(end)
+	if v.host != nil && v.after != nil && v.detached { // else it counts as part of its request
+		defer v.host.Enter(v.after.route)()
 	}
+	v.tell(end)
+}
+
+// over ends what lives as long as the stream. It does not block.
+func (v *visit) over(end engine.End) engine.End {
+	end.Reason = publicReason(end.Reason)
+	v.expire(end.Reason)
 	if v.done != nil {
 		close(v.done)
 	}
+	return end
+}
+
+// tell gives back what the stream held and tells everybody that it is over.
+func (v *visit) tell(end engine.End) {
 	// All of it is deferred: a callback may end its goroutine with runtime.Goexit.
 	if v.host != nil {
 		defer v.host.Remove((*drain)(v))
 	}
-	for _, f := range slices.Backward(v.ends) {
+	if v.key != nil {
+		v.key.release()
+	}
+	if v.after == nil {
+		return
+	}
+	for _, f := range slices.Backward(v.after.ends) {
 		defer v.contain("OnStreamEnd", func() { f(end) }) //nolint:gocritic // all run when the stream has ended
 	}
 	if v.done == nil {

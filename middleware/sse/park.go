@@ -63,11 +63,12 @@ func (v *visit) park() bool {
 
 // OnEnd implements [engine.Owner].
 func (v *visit) OnEnd(end engine.End) {
-	if v.key == nil && (v.done != nil || v.cfg.OnDisconnect == nil) && len(v.ends) == 0 {
-		v.ended(end)
+	end = v.over(end)
+	if v.after == nil {
+		v.tell(end)
 		return
 	}
-	go v.ended(end) // the engine must not wait for it; the server does
+	v.host.Call(v.after.route, func() { v.tell(end) }) // the engine must not wait for it
 }
 
 // paceFor is what all parked streams of a server have in common.

@@ -1,0 +1,146 @@
+package exchange_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/goceleris/celeris/internal/exchange"
+)
+
+// script is calls that are noted when they begin and end when they are told to.
+type script struct {
+	mu    sync.Mutex // guards began
+	began []int
+	end   []chan struct{}
+}
+
+// call makes n calls for route.
+func (s *script) call(h *exchange.Host, route string, n int) {
+	for range n {
+		i, end := len(s.end), make(chan struct{})
+		s.end = append(s.end, end)
+		h.Call(route, func() {
+			s.mu.Lock()
+			s.began = append(s.began, i)
+			s.mu.Unlock()
+			<-end
+		})
+	}
+}
+
+// want checks, when everything has come to rest, which calls have begun, and what the host says of the others.
+func (s *script) want(t *testing.T, h *exchange.Host, running, waiting int, began ...int) {
+	t.Helper()
+	synctest.Wait()
+	s.mu.Lock()
+	got := slices.Clone(s.began)
+	s.mu.Unlock()
+	if slices.Sort(got[:min(len(got), h.MaxCallbacks)]); !slices.Equal(got, began) { // those before have no order
+		t.Errorf("calls that have begun: %v, want %v", got, began)
+	}
+	if r, w := h.Callbacks(); r != running || w != waiting {
+		t.Errorf("Callbacks() = %d, %d, want %d, %d", r, w, running, waiting)
+	}
+}
+
+func TestCall_IsBoundedAndFirstComeFirstServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, s := exchange.Host{MaxCallbacks: 3}, new(script)
+		for range 2 { // goroutines end and begin again
+			*s = script{}
+			s.call(&h, "a", 2)
+			s.want(t, &h, 2, 0, 0, 1)
+			s.call(&h, "b", 4)
+			s.want(t, &h, 3, 3, 0, 1, 2)
+			if got, want := h.Running(), map[string]int{"a": 2, "b": 4}; !maps.Equal(got, want) {
+				t.Errorf("Running() = %v, want %v", got, want)
+			}
+			close(s.end[1])
+			s.want(t, &h, 3, 2, 0, 1, 2, 3)
+			close(s.end[3])
+			s.want(t, &h, 3, 1, 0, 1, 2, 3, 4)
+			s.call(&h, "a", 1)
+			s.want(t, &h, 3, 2, 0, 1, 2, 3, 4)
+			close(s.end[0])
+			s.want(t, &h, 3, 1, 0, 1, 2, 3, 4, 5)
+			close(s.end[2])
+			close(s.end[4])
+			s.want(t, &h, 2, 0, 0, 1, 2, 3, 4, 5, 6)
+			close(s.end[5])
+			close(s.end[6])
+			s.want(t, &h, 0, 0, 0, 1, 2, 3, 4, 5, 6)
+			if err := h.Wait(t.Context()); err != nil {
+				t.Errorf("Wait = %v, want nil: nothing is left", err)
+			}
+		}
+	})
+}
+
+func TestCall_MayEndItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := exchange.Host{MaxCallbacks: 1}
+		var got []int
+		for i := range 6 {
+			h.Call("a", func() {
+				got = append(got, i)
+				if i%2 == 0 {
+					runtime.Goexit()
+				}
+			})
+		}
+		if err := h.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if want := []int{0, 1, 2, 3, 4, 5}; !slices.Equal(got, want) {
+			t.Errorf("calls %v, want %v", got, want)
+		}
+		if r, w := h.Callbacks(); r != 0 || w != 0 {
+			t.Errorf("Callbacks() = %d, %d, want none", r, w)
+		}
+	})
+}
+
+func TestCall_MayCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h exchange.Host // one at a time
+		left := 3
+		var again func()
+		again = func() {
+			if left--; left > 0 {
+				h.Call(fmt.Sprint(left), again)
+			}
+		}
+		h.Call("", again)
+		if err := h.Wait(t.Context()); err != nil || left != 0 {
+			t.Errorf("Wait = %v with %d calls left, want nil with none", err, left)
+		}
+	})
+}
+
+func TestCall_ThatWaitsIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, s := exchange.Host{MaxCallbacks: 1}, new(script)
+		s.call(&h, "stuck", 1)
+		s.call(&h, "behind it", 2)
+		cause := errors.New("cause")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(cause)
+		if err := h.Wait(ctx); !errors.Is(err, cause) {
+			t.Errorf("Wait = %v, want the cause", err)
+		}
+		if got, want := h.Running(), map[string]int{"stuck": 1, "behind it": 2}; !maps.Equal(got, want) {
+			t.Errorf("Running() = %v, want %v", got, want)
+		}
+		for _, end := range s.end {
+			close(end)
+		}
+		s.want(t, &h, 0, 0, 0, 1, 2)
+	})
+}
