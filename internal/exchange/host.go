@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/goceleris/celeris/engine"
@@ -23,9 +24,13 @@ type Host struct {
 	// Engine returns what parks streams on a connection, or nil. It is set before the host is used, or is nil itself.
 	Engine func(net.Conn) engine.Engine
 
+	bytes atomic.Int64 // that streams wrote which are not parked, and others before they were
+	ends  ends
+
 	// mu guards the fields below; nothing of anybody else is called under it.
 	mu       sync.Mutex
 	draining bool
+	opened   int64
 	streams  map[engine.Stream]struct{}
 	calls    map[string]int // running user code by route
 	changed  chan struct{}  // closed and replaced when a stream or a call ends; nil while nobody waits
@@ -42,6 +47,7 @@ func (h *Host) Add(s engine.Stream) error {
 		h.streams = make(map[engine.Stream]struct{})
 	}
 	h.streams[s] = struct{}{}
+	h.opened++
 	return nil
 }
 

@@ -107,7 +107,7 @@ func (s *settings) visit(c *celeris.Context, x *exchange.Exchange) *visit {
 		MaxAge: s.MaxAge, OnAge: func() { v.say(ErrMaxAge, true) },
 	}
 	if h := x.Host(); h != nil {
-		cfg.MaxStall = h.MaxStall
+		cfg.MaxStall, cfg.Written = h.MaxStall, h.Written()
 	}
 	v.stream = std.New(cfg, c.Request().ProtoMajor)
 	v.driver = newRelay(v.stream)
@@ -232,6 +232,9 @@ func (v *visit) ended(end engine.End) {
 		v.key.release()
 	}
 	close(v.done)
+	if host := v.x.Host(); host != nil {
+		host.Ended(end)
+	}
 	// All of it is deferred: a callback may end its goroutine with runtime.Goexit.
 	if host := v.x.Host(); host != nil {
 		defer host.Remove((*drain)(v))
