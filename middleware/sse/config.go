@@ -8,6 +8,7 @@ import (
 
 	"github.com/goceleris/celeris"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/ratelog"
 )
 
 // ClientPolicy is what [Client.Send] does when the client's queue is full.
@@ -80,7 +81,8 @@ type Config struct {
 	// OnDisconnect runs once, after the stream has ended and Handler has returned, if OnConnect accepted the client.
 	OnDisconnect func(c *Client, reason error)
 
-	// Logger gets panics of user code. Nil means [slog.Default].
+	// Logger gets panics of user code, and streams that stalled, of these one line in 10 s at most. Nil means
+	// [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -89,6 +91,7 @@ type settings struct {
 	Config
 	farewell []byte
 	keys     *keys // of ReplayKey
+	stalls   *ratelog.Limiter
 }
 
 // settle checks a Config. Mistakes panic: they are the programmer's.
@@ -115,7 +118,7 @@ func settle(cfg Config) *settings {
 			fail("%s is negative", name)
 		}
 	}
-	s := &settings{Config: cfg}
+	s := &settings{Config: cfg, stalls: ratelog.New(logEvery)}
 	s.HeartbeatInterval = cmp.Or(cfg.HeartbeatInterval, DefaultHeartbeatInterval)
 	s.RetryInterval = cmp.Or(cfg.RetryInterval, DefaultRetryInterval)
 	s.RetryJitter = cmp.Or(cfg.RetryJitter, DefaultRetryJitter)

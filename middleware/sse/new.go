@@ -235,6 +235,7 @@ func (v *visit) ended(end engine.End) {
 	if host := v.x.Host(); host != nil {
 		host.Ended(end)
 	}
+	v.logStall(end)
 	// All of it is deferred: a callback may end its goroutine with runtime.Goexit.
 	if host := v.x.Host(); host != nil {
 		defer host.Remove((*drain)(v))
