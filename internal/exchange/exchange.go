@@ -56,6 +56,7 @@ func Serve(host *Host, w http.ResponseWriter, r *http.Request, chain func(http.R
 		for _, f := range slices.Backward(x.unwound) {
 			f(x.outcome(ok))
 		}
+		x.starts, x.unwound = nil, nil // a stream keeps its exchange
 	}()
 	chain(x.base, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 	ok = true

@@ -103,7 +103,7 @@ func (m *Member) ask(head Position) {
 	m.asked++
 	q, n := m.asked, m.notice(head)
 	m.loss.snap, m.loss.notice = snapRunning, n
-	ok := c.callbacks.run(func() {
+	ok := c.callbacks.run("Snapshot", func() {
 		ctx, cancel := context.WithTimeout(context.Background(), c.cfg.SnapshotTimeout)
 		defer cancel()
 		stop := context.AfterFunc(ctx, func() { m.answer(q, nil) })
@@ -161,7 +161,7 @@ func (m *Member) judge() {
 	case c.cfg.OnSlow == nil:
 		m.drop(Lagged, head, frames, true)
 	default:
-		m.deciding = c.callbacks.run(
+		m.deciding = c.callbacks.run("OnSlow",
 			func() { m.verdict(c.cfg.OnSlow(m.owner, Lag{Frames: frames, Bytes: bytes})) },
 			func() { m.Finish(ErrPanicked, nil, false) })
 	}

@@ -162,3 +162,32 @@ func TestStalls_AreLoggedOncePerInterval(t *testing.T) {
 		}
 	})
 }
+
+func TestCallbacks_ThatPanicAreLoggedByName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		b := newBroker(t, sse.BrokerConfig{
+			SubscriberBuffer: 10, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			OnSlowSubscriber: func(sse.SlowSubscriber) sse.BrokerPolicy { panic("of the policy") },
+			Snapshot: func(_ context.Context, r sse.SnapshotRequest) (sse.Event, error) {
+				if r.Client.Request().URL.RawQuery == "panic" {
+					panic("of the snapshot")
+				}
+				return sse.Event{}, nil
+			},
+		})
+		s := stream(t, parked, sse.Config{Broker: b})
+		s.visitAt("/?panic").rest()
+		held := s.visit()
+		held.all()
+		held.hold()
+		defer held.release()
+		(&lagging{Broker: b}).overrun(t, 300)
+		synctest.Wait()
+		got := lines(&log, "callback panicked")
+		if len(got) != 2 || !strings.HasPrefix(got[0], `callback=Snapshot panic="of the snapshot" stack=`) ||
+			!strings.HasPrefix(got[1], `callback=OnSlow panic="of the policy" stack=`) {
+			t.Errorf("got %q", got)
+		}
+	})
+}
