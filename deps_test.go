@@ -12,7 +12,7 @@ import (
 func TestDependencies_OfTheCore(t *testing.T) {
 	const self = "github.com/goceleris/celeris"
 	allowed := []string{self, "golang.org/x/sys", "github.com/goccy/go-json"}
-	core := []string{".", "./engine/...", "./internal/...", "./middleware/recovery"}
+	core := []string{".", "./engine/...", "./internal/...", "./middleware/recovery", "./middleware/logger"}
 	for _, dir := range []string{"middleware/sse"} {
 		if files, _ := os.ReadDir(dir); slices.ContainsFunc(files, func(f os.DirEntry) bool { return strings.HasSuffix(f.Name(), ".go") }) {
 			core = append(core, "./"+dir)

@@ -51,6 +51,13 @@ func (p *parking) listen(l net.Listener, tls bool) string {
 	return p.engine.Name()
 }
 
+// now returns the engine that was opened, or nil.
+func (p *parking) now() engine.Engine {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.engine
+}
+
 // settle decides, the first time: for e or, if that is nil, for the server's own.
 func (p *parking) settle(e engine.Engine) {
 	if p.settled {

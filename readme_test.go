@@ -1,7 +1,10 @@
 package celeris_test
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -34,4 +37,36 @@ func read(t testing.TB, name string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// The log lines of the server and its middleware are those that docs/observability.md lists.
+func TestObservability_ListsEveryLogLine(t *testing.T) {
+	message := regexp.MustCompile(`(?:LogAttrs\([^"]*slog\.Level\w+, |level, message :?= slog\.Level\w+, |message = |\.write\(slog\.Level\w+, |c\.log\(slog\.Level\w+, )"([^"]+)"`)
+	page := read(t, "docs/observability.md")
+	found := 0
+	for _, dir := range []string{".", "engine", "internal", "middleware"} {
+		err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && dir == "." && path != ".":
+				return fs.SkipDir
+			case strings.HasSuffix(path, "_test.go") || !strings.HasSuffix(path, ".go"):
+				return nil
+			}
+			for _, m := range message.FindAllStringSubmatch(read(t, filepath.Join(dir, path)), -1) {
+				found++
+				if !strings.Contains(page, "| `"+m[1]+"` |") {
+					t.Errorf("%s logs %q, which docs/observability.md doesn't list", filepath.Join(dir, path), m[1])
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found < 15 {
+		t.Errorf("found %d lines only", found)
+	}
 }

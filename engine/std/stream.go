@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/goceleris/celeris/engine"
@@ -43,6 +44,8 @@ type Config struct {
 	// MaxAge is after which time OnAge is called, once, on a goroutine of its own; never if it is zero.
 	MaxAge time.Duration
 	OnAge  func()
+	// Written, if set, is added the bytes that are handed to Out.
+	Written *atomic.Int64
 }
 
 // Stream drives one member. It is made on, and run by, the goroutine that owns the response; [Stream.Wake] and
@@ -262,6 +265,9 @@ func (s *Stream) write(p []byte) error {
 		wrote, err := s.cfg.Out.Write(p[:n])
 		s.sending(false)
 		s.bytes += int64(wrote)
+		if s.cfg.Written != nil {
+			s.cfg.Written.Add(int64(wrote))
+		}
 		if err != nil {
 			return s.failed(err)
 		}

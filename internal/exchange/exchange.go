@@ -15,6 +15,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 
 	"github.com/goceleris/celeris/engine"
@@ -36,14 +37,18 @@ type carrier struct {
 // Exchange is one request and its response as the outermost layer sees them. It is used by the goroutine
 // that serves the request only.
 type Exchange struct {
-	base  *Writer
-	req   *http.Request
-	host  *Host
-	route string
-	run   func(ok bool)
-	ends  []func(engine.End)
-	inner context.Context // of the request that the chain began with
-	held  *holder
+	base   *Writer
+	req    *http.Request
+	host   *Host
+	route  string
+	run    func(ok bool)
+	ends   []func(engine.End)
+	inner  context.Context // of the request that the chain began with
+	held   *holder
+	stream bool // a stream has begun
+	// starts and unwound are what middleware registered that watches the exchange.
+	starts  []func()
+	unwound []func(Outcome)
 }
 
 // Serve runs chain around w and r, and after it the stream that was detached in it, if any. Inside
@@ -62,8 +67,42 @@ func Serve(host *Host, w http.ResponseWriter, r *http.Request, chain func(http.R
 			x.run(ok)
 		}
 	}()
+	defer func() {
+		for _, f := range slices.Backward(x.unwound) {
+			f(x.outcome(ok))
+		}
+		x.starts, x.unwound = nil, nil // a stream keeps its exchange
+	}()
 	chain(x.base, r.WithContext(x.inner))
 	ok = true
+}
+
+// Outcome is what became of a response by the time when the chain has unwound.
+type Outcome struct {
+	// Status is the final status that was sent, 0 if a connection was hijacked without one.
+	Status int
+	// Bytes counts those of the body.
+	Bytes int64
+	// Stream is true if the response became a stream; the rest says nothing then.
+	Stream bool
+	// Aborted is true if the client was gone before the response began, or the chain panicked.
+	Aborted bool
+}
+
+func (x *Exchange) outcome(ok bool) Outcome {
+	b := x.base
+	o := Outcome{Status: b.status, Bytes: b.bytes, Stream: x.stream, Aborted: !ok}
+	if o.Status == 0 && !b.hijacked && ok {
+		if x.req.Context().Err() != nil {
+			o.Aborted = true
+		} else {
+			o.Status = http.StatusOK // net/http sends it
+		}
+	}
+	if x.req.Method == http.MethodHead {
+		o.Bytes = 0
+	}
+	return o
 }
 
 // From returns the exchange that ctx belongs to, or nil.
@@ -142,8 +181,14 @@ func ForeignConnContext(ctx context.Context, c net.Conn) context.Context {
 }
 
 // Expect says which bytes the handler is about to write as the start of its stream. It is called before
-// the first of them is written.
-func (x *Exchange) Expect(start []byte) { x.base.expect = start }
+// the first of them is written, and tells those who asked with [Exchange.OnStreamStart].
+func (x *Exchange) Expect(start []byte) {
+	x.base.expect = start
+	x.stream = true
+	for _, f := range x.starts {
+		f()
+	}
+}
 
 // Detach hands the rest of the stream to Serve: run is called on the request's goroutine once the chain
 // has unwound, with ok false if the chain panicked. From here on what the chain writes is refused with
@@ -161,6 +206,13 @@ func (x *Exchange) Detach(run func(ok bool)) bool {
 
 // OnStreamEnd registers f to be called when the stream that this exchange becomes has ended.
 func (x *Exchange) OnStreamEnd(f func(engine.End)) { x.ends = append(x.ends, f) }
+
+// OnStreamStart registers f to be called when the response is about to become a stream, on the goroutine of the request.
+func (x *Exchange) OnStreamStart(f func()) { x.starts = append(x.starts, f) }
+
+// OnUnwound registers f to be called when the chain has unwound and errors are rendered, before a detached stream runs.
+// Unlike middleware it sees the response as it was sent. f must not panic.
+func (x *Exchange) OnUnwound(f func(Outcome)) { x.unwound = append(x.unwound, f) }
 
 // Ends returns what OnStreamEnd registered, in order.
 func (x *Exchange) Ends() []func(engine.End) { return x.ends }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/goceleris/celeris/engine"
@@ -26,9 +27,13 @@ type Host struct {
 	// used.
 	MaxCallbacks int
 
+	bytes atomic.Int64 // that streams wrote which are not parked, and others before they were
+	ends  ends
+
 	// mu guards the fields below; nothing of anybody else is called under it.
 	mu       sync.Mutex
 	draining bool
+	opened   int64
 	streams  map[engine.Stream]struct{}
 	code     map[string]int // user code that runs, or waits to be called, by route
 	calls    calls
@@ -46,6 +51,7 @@ func (h *Host) Add(s engine.Stream) error {
 		h.streams = make(map[engine.Stream]struct{})
 	}
 	h.streams[s] = struct{}{}
+	h.opened++
 	return nil
 }
 

@@ -17,6 +17,7 @@ var ErrDetached = errors.New("celeris: the response has become a stream")
 type Writer struct {
 	http.ResponseWriter
 	status   int
+	bytes    int64 // of the body
 	expect   []byte
 	seen     []byte
 	flushed  bool
@@ -67,7 +68,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 		w.seen = append(w.seen, p[:min(len(p), len(w.expect)+1-len(w.seen))]...)
 	}
 	w.flushed = false
-	return w.ResponseWriter.Write(p)
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
 }
 
 // ReadFrom keeps the way to sendfile open that the writer below has.
@@ -80,7 +83,9 @@ func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 	}
 	w.note(http.StatusOK)
 	w.flushed = false
-	return io.Copy(w.ResponseWriter, r)
+	n, err := io.Copy(w.ResponseWriter, r)
+	w.bytes += n
+	return n, err
 }
 
 // Flush is [Writer.FlushError] for those who ask for an [http.Flusher].

@@ -19,9 +19,9 @@ type callbacks struct {
 	idle    chan struct{} // closed when none runs; nil while nobody waits
 }
 
-// run starts f unless max are running. failed is called instead of what f did not finish, by a panic or by
+// run starts f, called name in logs, unless max are running. failed is called instead of what f did not finish, by a panic or by
 // runtime.Goexit.
-func (c *callbacks) run(f, failed func()) bool {
+func (c *callbacks) run(name string, f, failed func()) bool {
 	c.mu.Lock()
 	if c.running >= c.max {
 		c.mu.Unlock()
@@ -39,7 +39,7 @@ func (c *callbacks) run(f, failed func()) bool {
 			p := recover() // nil after runtime.Goexit
 			c.panics.Add(1)
 			c.log.LogAttrs(context.Background(), slog.LevelError, "callback panicked",
-				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+				slog.String("callback", name), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 			failed()
 		}()
 		f()

@@ -94,6 +94,8 @@ type Config struct {
 	MaxCallbacks     int
 	// OnSlow is asked once per episode, on a goroutine of its own; nil means Drop.
 	OnSlow func(owner Owner, lag Lag) Verdict
+	// Evicted is told of a verdict of Remove or Close that was carried out, on the goroutine of OnSlow.
+	Evicted func(owner Owner, v Verdict, lag Lag)
 	// Snapshot builds the frame body that replaces a notice; it is stamped with the notice's position. It
 	// runs on a goroutine of its own; after SnapshotTimeout its answer is ignored.
 	Snapshot        func(ctx context.Context, owner Owner, n Notice) ([]byte, error)

@@ -47,7 +47,7 @@ type Core struct {
 }
 
 type counters struct {
-	published, delivered, dropped, superseded, resyncs, removed, closed, panics, throttled atomic.Int64
+	published, delivered, bytes, dropped, superseded, resyncs, removed, closed, panics, throttled atomic.Int64
 }
 
 // Stats is a snapshot of a core's counters and gauges.
@@ -57,6 +57,7 @@ type Stats struct {
 	Callbacks                   int   // running now
 	Published                   int64 // frames
 	Delivered                   int64 // frames handed to members' transports, private ones not counted
+	DeliveredBytes              int64 // theirs, with their stamps
 	Dropped                     int64 // frames skipped by a resync, as far as the logs could still count them
 	Superseded                  int64 // frames skipped because a newer one of their key was due
 	Resyncs                     int64 // notices and snapshots sent for a loss
@@ -217,7 +218,7 @@ func (c *Core) append(t *Topic, p Position, frame, large []byte, sharers int, no
 func (c *Core) Members() []*Member {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Collect(maps.Keys(c.members))
+	return slices.AppendSeq(make([]*Member, 0, len(c.members)), maps.Keys(c.members))
 }
 
 // Servable reports whether memory still has all that topics said since lastID; "" asks for nothing, and what no log
@@ -294,8 +295,8 @@ func (c *Core) Stats() Stats {
 	s := Stats{
 		Callbacks: c.callbacks.count(),
 		Published: c.stats.published.Load(), Delivered: c.stats.delivered.Load(), Dropped: c.stats.dropped.Load(),
-		Superseded: c.stats.superseded.Load(),
-		Resyncs:    c.stats.resyncs.Load(), Removed: c.stats.removed.Load(), Closed: c.stats.closed.Load(),
+		DeliveredBytes: c.stats.bytes.Load(), Superseded: c.stats.superseded.Load(),
+		Resyncs: c.stats.resyncs.Load(), Removed: c.stats.removed.Load(), Closed: c.stats.closed.Load(),
 		CallbackPanics: c.stats.panics.Load(), Throttled: c.stats.throttled.Load(),
 	}
 	c.mu.Lock()

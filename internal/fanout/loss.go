@@ -102,7 +102,7 @@ func (m *Member) ask(head Position) {
 	m.asked++
 	q, n := m.asked, m.notice(head)
 	m.loss.snap = &snapshot{notice: n}
-	ok := c.callbacks.run(func() {
+	ok := c.callbacks.run("Snapshot", func() {
 		ctx, cancel := context.WithTimeout(context.Background(), c.cfg.SnapshotTimeout)
 		defer cancel()
 		stop := context.AfterFunc(ctx, func() { m.answer(q, nil) })
@@ -156,7 +156,7 @@ func (m *Member) judge() {
 	case c.cfg.OnSlow == nil:
 		m.drop(Lagged, head, frames, true)
 	default:
-		m.deciding = c.callbacks.run(
+		m.deciding = c.callbacks.run("OnSlow",
 			func() { m.verdict(c.cfg.OnSlow(m.owner, Lag{Frames: frames, Bytes: bytes})) },
 			func() { m.Finish(ErrPanicked, nil, false) })
 	}
@@ -166,20 +166,27 @@ func (m *Member) within(frames, bytes int) bool {
 	return frames <= m.core.cfg.SubscriberBuffer && bytes <= m.core.cfg.MaxLagBytes
 }
 
-// verdict carries out what OnSlow said, unless the member has recovered or was dropped meanwhile.
+// verdict carries out what OnSlow said, and tells of an eviction.
 func (m *Member) verdict(v Verdict) {
+	if lag, done := m.carryOut(v); done && (v == Remove || v == Close) && m.core.cfg.Evicted != nil {
+		m.core.cfg.Evicted(m.owner, v, lag)
+	}
+}
+
+// carryOut does what OnSlow said, unless the member has recovered or was dropped meanwhile.
+func (m *Member) carryOut(v Verdict) (lag Lag, done bool) {
 	farewell := m.owner.Farewell(ErrSlow)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.deciding = false
 	c := m.core
 	if m.over || m.closing || m.removed || m.loss.reason != "" || m.blockedFrom.Load() == 0 {
-		return
+		return Lag{}, false
 	}
 	head := c.Head()
 	frames, bytes, ok := m.due(head)
 	if !ok || m.within(frames, bytes) {
-		return
+		return Lag{}, false
 	}
 	switch v {
 	case Remove:
@@ -199,4 +206,5 @@ func (m *Member) verdict(v Verdict) {
 		m.drop(Lagged, head, frames, true)
 	}
 	m.driver.Wake()
+	return Lag{Frames: frames, Bytes: bytes}, true
 }

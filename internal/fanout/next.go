@@ -73,7 +73,12 @@ func (m *Member) next(out *batch) Status {
 			}
 			continue
 		}
-		switch m.frames(out, m.bound(head)) {
+		before := out.n
+		did := m.frames(out, m.bound(head))
+		if out.plan == nil && out.n > before { // a plan's are counted when they are committed
+			m.core.stats.bytes.Add(int64(out.n - before))
+		}
+		switch did {
 		case stepFull:
 			return More
 		case stepFell:
@@ -128,6 +133,7 @@ func (m *Member) Step() (frame []byte, n *Notice, st Status) {
 			continue
 		}
 		if len(out.bufs) > 0 {
+			m.core.stats.bytes.Add(int64(out.n))
 			return out.bufs[0], nil, More
 		}
 		if m.closing {

@@ -45,6 +45,8 @@ func (m *Member) Commit(p *Plan, n int) (rest []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer m.look()
+	sent := n
+	defer func() { m.core.stats.bytes.Add(int64(sent + len(rest))) }()
 	if n == p.Size {
 		frames := 0
 		for _, list := range p.runs {

@@ -23,6 +23,7 @@
 package recovery
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -99,7 +100,7 @@ func (cfg Config) recovered(c *celeris.Context, v any) error {
 	logger.LogAttrs(r.Context(), slog.LevelError, "handler panicked",
 		slog.String("method", r.Method),
 		slog.String("path", r.URL.Path),
-		slog.String("route", c.Route()),
+		slog.String("route", cmp.Or(c.Route(), "(no route)")),
 		slog.Any("panic", v),
 		slog.String("stack", string(stack)))
 	if c.Started() {

@@ -5,16 +5,19 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"log/slog"
 	"sync"
 
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/ratelog"
 )
 
 // Broker publishes events to all who follow their topics. It never waits for a subscriber. All methods may be called
 // by any number of goroutines.
 type Broker struct {
-	core *fanout.Core
-	cfg  BrokerConfig
+	core      *fanout.Core
+	cfg       BrokerConfig
+	evictions *ratelog.Limiter
 
 	mu      sync.Mutex // guards what follows
 	closed  bool
@@ -33,16 +36,17 @@ func NewBroker(cfg BrokerConfig) (*Broker, error) {
 			return nil, fmt.Errorf("sse: BrokerConfig.%s is negative", name)
 		}
 	}
-	b := &Broker{cfg: cfg, readers: make(map[*fanout.Member]struct{})}
+	b := &Broker{cfg: cfg, evictions: ratelog.New(logEvery), readers: make(map[*fanout.Member]struct{})}
+	b.cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	b.cfg.MaxEventBytes = cmp.Or(cfg.MaxEventBytes, fanout.DefaultMaxFrame)
 	fc := fanout.Config{
 		Framing: framing{}, SubscriberBuffer: cfg.SubscriberBuffer, MaxLagBytes: cfg.MaxLagBytes,
 		History: cfg.History, HistoryAge: cfg.HistoryAge, HistoryBytes: cfg.HistoryBytes,
 		MaxTopics: cfg.MaxTopics, MaxFrame: cfg.MaxEventBytes, MaxCallbacks: cfg.MaxCallbacks,
-		SnapshotTimeout: cfg.SnapshotTimeout, Logger: cfg.Logger,
+		SnapshotTimeout: cfg.SnapshotTimeout, Logger: b.cfg.Logger,
 	}
 	if cfg.OnSlowSubscriber != nil {
-		fc.OnSlow = b.slow
+		fc.OnSlow, fc.Evicted = b.slow, b.evicted
 	}
 	if cfg.Snapshot != nil {
 		fc.Snapshot = b.snapshot

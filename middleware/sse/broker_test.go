@@ -255,6 +255,7 @@ func TestBroker_StatsAddUp(t *testing.T) {
 		got := b.Stats()
 		want := sse.BrokerStats{
 			Subscribers: 2, Topics: 2, HistoryEvents: 4, HistoryBytes: got.HistoryBytes, Published: 4, Delivered: 6,
+			DeliveredBytes: 6 * int64(len("id: xxxxxxxx-1\ndata: x\n\n")),
 		}
 		if got != want || got.HistoryBytes <= 0 {
 			t.Errorf("got %+v, want %+v", got, want)

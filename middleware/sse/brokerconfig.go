@@ -84,6 +84,7 @@ type BrokerConfig struct {
 	Snapshot func(ctx context.Context, r SnapshotRequest) (Event, error)
 	// SnapshotTimeout bounds Snapshot. Zero means 5 s.
 	SnapshotTimeout time.Duration
-	// Logger gets panics and failures of callbacks. Nil means [slog.Default].
+	// Logger gets panics and failures of callbacks, and evictions of slow subscribers, of these one line in 10 s at most.
+	// Nil means [slog.Default].
 	Logger *slog.Logger
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/goceleris/celeris"
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/ratelog"
 )
 
 // ClientPolicy is what [Client.Send] does when the client's queue is full.
@@ -85,7 +86,8 @@ type Config struct {
 	// others wait for their turn.
 	OnDisconnect func(c *Client, reason error)
 
-	// Logger gets panics of user code. Nil means [slog.Default].
+	// Logger gets panics of user code, and streams that stalled, of these one line in 10 s at most. Nil means
+	// [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -95,6 +97,7 @@ type settings struct {
 	farewell []byte
 	keys     *keys // of ReplayKey
 	pace     atomic.Pointer[engine.Pace]
+	stalls   *ratelog.Limiter
 }
 
 // settle checks a Config. Mistakes panic: they are the programmer's.
@@ -121,7 +124,7 @@ func settle(cfg Config) *settings {
 			fail("%s is negative", name)
 		}
 	}
-	s := &settings{Config: cfg}
+	s := &settings{Config: cfg, stalls: ratelog.New(logEvery)}
 	s.HeartbeatInterval = cmp.Or(cfg.HeartbeatInterval, DefaultHeartbeatInterval)
 	s.RetryInterval = cmp.Or(cfg.RetryInterval, DefaultRetryInterval)
 	s.RetryJitter = cmp.Or(cfg.RetryJitter, DefaultRetryJitter)

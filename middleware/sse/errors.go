@@ -3,6 +3,7 @@ package sse
 import (
 	"errors"
 
+	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
 )
 
@@ -20,19 +21,30 @@ var (
 	// MaxTopics, all of them followed.
 	ErrTooManyTopics = errors.New("sse: too many topics")
 	// ErrClosed means that the broker is closed or closing.
-	ErrClosed = errors.New("sse: broker is closed")
+	ErrClosed error = &reason{"sse: broker is closed", engine.EndClosed}
 )
 
 // Reasons for which a stream ends, as OnDisconnect and [context.Cause] of [Client.Context] tell them, beside
 // those of package engine.
 var (
 	// ErrSlowClient means that a policy closed a client that was too slow.
-	ErrSlowClient = errors.New("sse: client was too slow")
+	ErrSlowClient error = &reason{"sse: client was too slow", engine.EndPolicy}
 	// ErrMaxAge means that the stream reached its MaxAge.
-	ErrMaxAge = errors.New("sse: stream reached its maximum age")
+	ErrMaxAge error = &reason{"sse: stream reached its maximum age", engine.EndMaxAge}
 	// ErrPanicked means that user code of this client panicked.
-	ErrPanicked = errors.New("sse: handler or callback panicked")
+	ErrPanicked error = &reason{"sse: handler or callback panicked", engine.EndPanicked}
 )
+
+// reason is an error that says what kind of end it is.
+type reason struct {
+	text string
+	kind engine.EndKind
+}
+
+func (r *reason) Error() string { return r.text }
+
+// EndKind is for [engine.End.Kind].
+func (r *reason) EndKind() engine.EndKind { return r.kind }
 
 // publicReason names the core's reasons in this package's words.
 func publicReason(err error) error {

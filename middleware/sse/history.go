@@ -178,7 +178,8 @@ func (e *keyed) catchUp(ctx context.Context, head string) error {
 // replaced ends the streams of a history that can't be followed any more; those who return find the store's.
 func (e *keyed) replaced(core *fanout.Core, err error) {
 	core.Refuse() // nobody joins behind the last look at its members
-	e.keys.logger.Warn("history lost its place in the store", slog.String("key", e.name), slog.Any("error", err))
+	e.keys.logger.LogAttrs(context.Background(), slog.LevelWarn, "history lost its place in the store",
+		slog.String("key", e.name), slog.Any("error", err))
 	e.keys.mu.Lock()
 	if e.keys.open[e.name] == e {
 		delete(e.keys.open, e.name)

@@ -113,7 +113,7 @@ func (s *settings) visit(c *celeris.Context, x *exchange.Exchange) *visit {
 		MaxAge: s.MaxAge, OnAge: v.OnAge,
 	}
 	if v.host != nil {
-		cfg.MaxStall = v.host.MaxStall
+		cfg.MaxStall, cfg.Written = v.host.MaxStall, v.host.Written()
 	}
 	v.stream = std.New(cfg, c.Request().ProtoMajor)
 	v.driver.begin(v.stream)
@@ -262,6 +262,10 @@ func (v *visit) over(end engine.End) engine.End {
 	if v.done != nil {
 		close(v.done)
 	}
+	if v.host != nil {
+		v.host.Ended(end)
+	}
+	v.logStall(end)
 	return end
 }
 
