@@ -62,7 +62,9 @@
 // # Limits
 //
 // The zero [Config] bounds the head of a request in size and time, the body in size, and the time without
-// progress of streams. [Config.WriteTimeout] bounds ordinary requests and never a stream. The time that a
+// progress of streams. [Config.MaxStreams] and [Config.MaxStreamsPerClient] bound how many streams are open; one too
+// many is told when to come back, and the log has a line about all of them every ten seconds at most.
+// [Config.WriteTimeout] bounds ordinary requests and never a stream. The time that a
 // body may take to arrive is not bounded; a handler that reads one sets a read deadline through
 // [http.NewResponseController].
 //

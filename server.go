@@ -44,6 +44,9 @@ func New(cfg Config) *Server {
 	s.registrar = registrar{srv: s}
 	s.unmatched = &Route{srv: s, handler: answerMiss}
 	s.host.MaxStall = s.cfg.MaxStall
+	s.host.Limits = exchange.Limits{
+		Streams: s.cfg.MaxStreams, PerClient: s.cfg.MaxStreamsPerClient, ClientIP: s.cfg.ClientIP, Logger: s.cfg.Logger,
+	}
 	s.cutting, s.setCut = context.WithCancelCause(context.Background())
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -21,35 +22,19 @@ type Host struct {
 	MaxStall time.Duration
 	// Engine parks streams, or is nil. It is set before the host is used.
 	Engine engine.Engine
+	// Limits are set before the host is used.
+	Limits Limits
 
 	// mu guards the fields below; nothing of anybody else is called under it.
 	mu       sync.Mutex
 	draining bool
-	streams  map[engine.Stream]struct{}
+	streams  map[engine.Stream]*guest // nil where the limit per client does not apply
+	guests   map[netip.Addr]*guest
+	refused  Refused
+	told     Refused // of them, those that the log has
+	toldAt   time.Time
 	calls    map[string]int // running user code by route
 	changed  chan struct{}  // closed and replaced when a stream or a call ends; nil while nobody waits
-}
-
-// Add registers an open stream.
-func (h *Host) Add(s engine.Stream) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.draining {
-		return ErrDraining
-	}
-	if h.streams == nil {
-		h.streams = make(map[engine.Stream]struct{})
-	}
-	h.streams[s] = struct{}{}
-	return nil
-}
-
-// Remove takes a stream out that has ended.
-func (h *Host) Remove(s engine.Stream) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.streams, s)
-	h.signal()
 }
 
 // Enter counts user code that begins to run for route; the returned function, called once, ends it.
