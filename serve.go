@@ -24,7 +24,7 @@ type listening struct {
 	fresh  fresh
 }
 
-// Start listens on [Config.Addr] and serves until SIGINT or SIGTERM, then shuts down gracefully. A second
+// Start serves like [Server.StartContext] until SIGINT or SIGTERM, then shuts down gracefully. A second
 // signal ends the process at once. It returns what [Server.Serve] would.
 func (s *Server) Start() error {
 	signaled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -38,9 +38,19 @@ func (s *Server) Start() error {
 	return s.StartContext(ctx)
 }
 
-// StartContext listens on [Config.Addr] and serves until ctx ends, then shuts down gracefully. It returns
-// what [Server.Serve] would.
+// StartContext listens and serves until ctx ends, then shuts down gracefully. It returns what [Server.Serve]
+// would.
+//
+// If the process was started with listening sockets that nobody has taken, it serves all of them and Addr does not
+// matter: see [Listeners]. Otherwise it listens on [Config.Addr].
 func (s *Server) StartContext(ctx context.Context) error {
+	listeners, err := Listeners()
+	if err != nil {
+		return err
+	}
+	if len(listeners) > 0 {
+		return s.serveAll(ctx, listeners)
+	}
 	var lc net.ListenConfig
 	// A multipath socket is another kind of socket, of which streams can't be sure what it supports.
 	lc.SetMultipathTCP(false)
@@ -49,6 +59,25 @@ func (s *Server) StartContext(ctx context.Context) error {
 		return fmt.Errorf("celeris: listen on %q: %w", s.cfg.Addr, err)
 	}
 	return s.Serve(ctx, l)
+}
+
+// serveAll serves listeners, and ends when one of them does, with its result.
+func (s *Server) serveAll(ctx context.Context, listeners []InheritedListener) error {
+	s.seal() // its panics are the caller's
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { results <- s.Serve(ctx, l.Listener) }()
+	}
+	err := <-results
+	cancel()
+	for range listeners[1:] {
+		if r := <-results; errors.Is(err, http.ErrServerClosed) {
+			err = r // the shutdown came while the listeners were being opened
+		}
+	}
+	return err
 }
 
 // Serve serves the connections of l until ctx ends or [Server.Shutdown] is called, and returns when the
@@ -69,10 +98,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "listening",
 		slog.String("addr", l.Addr().String()), slog.Bool("tls", s.cfg.TLSConfig != nil))
 	var err error
-	if s.cfg.TLSConfig != nil {
-		err = ln.http.ServeTLS(l, "", "")
+	if p := newPatient(l, s.cfg.Logger); s.cfg.TLSConfig != nil {
+		err = ln.http.ServeTLS(p, "", "")
 	} else {
-		err = ln.http.Serve(l)
+		err = ln.http.Serve(p)
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return s.joinShutdown()
