@@ -18,10 +18,10 @@ import (
 
 // listening is one call of Serve.
 type listening struct {
-	http   *http.Server
-	closed chan struct{}           // closed when a shutdown has closed the listener
-	cut    context.CancelCauseFunc // ends the contexts of all requests
-	fresh  fresh
+	http     *http.Server
+	listener *patient
+	cut      context.CancelCauseFunc // ends the contexts of all requests
+	fresh    fresh
 }
 
 // Start serves like [Server.StartContext] until SIGINT or SIGTERM, then shuts down gracefully. A second
@@ -86,8 +86,8 @@ func (s *Server) serveAll(ctx context.Context, listeners []InheritedListener) er
 // shutdown ends all of them; after one, it returns [http.ErrServerClosed].
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.seal()
-	defer l.Close()
-	ln := s.newListening(ctx)
+	ln := s.newListening(ctx, l)
+	defer ln.listener.Close()
 	if !s.open(ln, l) {
 		return http.ErrServerClosed
 	}
@@ -98,10 +98,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "listening",
 		slog.String("addr", l.Addr().String()), slog.Bool("tls", s.cfg.TLSConfig != nil))
 	var err error
-	if p := newPatient(l, s.cfg.Logger); s.cfg.TLSConfig != nil {
-		err = ln.http.ServeTLS(p, "", "")
+	if s.cfg.TLSConfig != nil {
+		err = ln.http.ServeTLS(ln.listener, "", "")
 	} else {
-		err = ln.http.Serve(p)
+		err = ln.http.Serve(ln.listener)
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return s.joinShutdown()
@@ -109,17 +109,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return fmt.Errorf("celeris: serve: %w", err)
 }
 
-func (s *Server) newListening(ctx context.Context) *listening {
+func (s *Server) newListening(ctx context.Context, l net.Listener) *listening {
 	base, cut := context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), ownKey{}, s))
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	ln := &listening{
-		cut:    cut,
-		closed: make(chan struct{}),
+		cut:      cut,
+		listener: newPatient(l, s.cfg.Logger),
 		http: &http.Server{
-			Handler:           s,
 			Protocols:         protocols,
 			TLSConfig:         s.cfg.TLSConfig.Clone(),
 			ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
@@ -134,7 +133,10 @@ func (s *Server) newListening(ctx context.Context) *listening {
 		},
 	}
 	ln.http.ConnState = ln.fresh.track
-	ln.http.RegisterOnShutdown(func() { close(ln.closed) })
+	ln.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ln.fresh.arrived(exchange.Conn(r.Context()))
+		s.ServeHTTP(w, r)
+	})
 	return ln
 }
 

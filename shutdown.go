@@ -116,18 +116,13 @@ func (s *Server) drain(ctx context.Context, end time.Time, servers []*listening)
 	s.draining.Store(true)
 	var connections sync.WaitGroup
 	for _, ln := range servers {
+		ln.listener.stop()
 		connections.Go(func() {
-			// It fails when ctx ends, which is seen below, or when the listener was closed by somebody else.
+			ln.fresh.settle(ctx)
+			// It fails when ctx ends, which is seen below, or because the listener is closed already.
 			_ = ln.http.Shutdown(ctx)
 		})
-		<-ln.closed
 	}
-	impatient := time.AfterFunc(freshGrace, func() {
-		for _, ln := range servers {
-			ln.fresh.close()
-		}
-	})
-	defer impatient.Stop()
 	streams := s.host.Drain()
 	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "shutting down",
 		slog.Int("streams", len(streams)), slog.Int64("requests", s.inflight.n.Load()))

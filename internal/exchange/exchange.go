@@ -82,8 +82,11 @@ func (x *Exchange) Route() string { return x.route }
 
 // Conn is the connection that carries the request, where the server told of it, or nil. HTTP/2 requests
 // share theirs.
-func (x *Exchange) Conn() net.Conn {
-	c, _ := x.req.Context().Value(connKey{}).(net.Conn)
+func (x *Exchange) Conn() net.Conn { return Conn(x.req.Context()) }
+
+// Conn is what [ConnContext] made known in ctx, or nil.
+func Conn(ctx context.Context) net.Conn {
+	c, _ := ctx.Value(connKey{}).(net.Conn)
 	return c
 }
 
