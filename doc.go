@@ -73,7 +73,8 @@
 // [Server.Start] shuts down on SIGINT and SIGTERM, [Server.StartContext] and [Server.Serve] when their
 // context ends, and [Server.Shutdown] at any time:
 //
-//  1. [Server.Ready] answers 503 and the listeners are closed.
+//  1. [Server.Ready] answers 503 and the listeners are closed. What was accepted has half a second for its first
+//     request.
 //  2. Every stream is told to say farewell and to end; new ones are refused.
 //  3. Requests on open connections are answered, with "Connection: close" or GOAWAY.
 //  4. When nothing is left, Shutdown returns nil.
@@ -83,6 +84,9 @@
 //     [ErrStuckCallbacks], with its routes, and left alone: Go can't end a goroutine.
 //
 // All of it is safe to call twice, before Serve, and concurrently with it.
+//
+// Sockets that the process was started with (see [Listeners]) stay open in the process that passed them: the next
+// process serves them, and no connection is refused between the two.
 //
 // # Testing
 //

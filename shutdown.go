@@ -57,8 +57,9 @@ type shutdown struct {
 }
 
 // Shutdown ends the server gracefully. Readiness turns 503, listeners are closed, every stream is told to
-// say farewell and to end (many of them in waves), and new streams are refused; requests that still arrive on open connections are
-// answered and told that the connection closes. Shutdown then waits for requests and streams.
+// say farewell and to end (many of them in waves), and new streams are refused. A connection on which no request has
+// come yet has half a second for its first one, which is answered and told that the connection closes. Shutdown then
+// waits for requests and streams.
 //
 // It waits until ctx ends, at most [Config.DrainTimeout] if ctx has no deadline. What is left then is cut:
 // contexts end, streams and connections are closed. If all of it ends within a short grace of half a second,
