@@ -87,7 +87,7 @@ func (s *Server) serveAll(ctx context.Context, listeners []InheritedListener) er
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.seal()
 	ln := s.newListening(ctx, l)
-	defer ln.listener.Close()
+	defer func() { _ = ln.listener.Close() }() // a shutdown may have closed it
 	if !s.open(ln, l) {
 		return http.ErrServerClosed
 	}

@@ -179,7 +179,7 @@ func TestHost_LogsRefusalsNowAndThen(t *testing.T) {
 		time.Sleep(10*time.Second - 1)
 		h.Limits.Streams = 2
 		refuse(5, "")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		refuse(3, `WARN msg="streams refused" server_full=100 client_full=6 streams=1 max_streams=2 max_streams_per_client=1`)
 		time.Sleep(time.Hour)
 		h.Drain()

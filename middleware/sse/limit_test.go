@@ -3,6 +3,7 @@ package sse_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -32,9 +33,21 @@ func watched(cfg sse.Config) (celeris.HandlerFunc, func() *exchange.Host) {
 	}, host.Load
 }
 
-// header has what a browser's EventSource sends, and then pairs.
+// browser is what a browser's EventSource sends, and then pairs.
 func browser(pairs ...string) []string {
 	return append([]string{"Sec-Fetch-Mode", "cors", "Accept", "text/event-stream"}, pairs...)
+}
+
+// answer is status for a request that may get a stream all the same: it reads no more than a few heartbeats of it.
+func (s *site) answer(method, target string, header ...string) (*http.Response, string) {
+	s.t.Helper()
+	res, _ := s.do(method, target, header...)
+	defer res.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(res.Body, 200))
+	if err != nil {
+		s.t.Fatalf("%s %s: read body: %v", method, target, err)
+	}
+	return res, string(b)
 }
 
 // byHeader is a ClientIP: the header X-Client, or nobody without it.
@@ -61,7 +74,7 @@ func TestLimit_TurnsAwayOneTooMany(t *testing.T) {
 		asked := calls.Load()
 		body := regexp.MustCompile(`^retry: 2\d\d\d\nid: x-7\n\n$`)
 		for range 5 {
-			res, got := s.status("GET", "/", browser("Last-Event-Id", "x-7")...)
+			res, got := s.answer("GET", "/", browser("Last-Event-Id", "x-7")...)
 			if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" ||
 				res.Header.Get("Cache-Control") != "no-store" || !body.MatchString(got) {
 				t.Errorf("a browser got %d %v %q, want a 200 that ends with a jittered retry", res.StatusCode, res.Header, got)
@@ -69,7 +82,7 @@ func TestLimit_TurnsAwayOneTooMany(t *testing.T) {
 			for e, err := range sse.Read(strings.NewReader(got)) {
 				t.Errorf("the answer has %+v, %v in it, want nothing", e, err)
 			}
-			res, _ = s.status("GET", "/", "Accept", "text/event-stream")
+			res, _ = s.answer("GET", "/", "Accept", "text/event-stream")
 			if after := res.Header.Get("Retry-After"); res.StatusCode != 503 || after != "2" && after != "3" ||
 				res.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("a program got %d %v, want a 503 with Retry-After", res.StatusCode, res.Header)
@@ -132,7 +145,7 @@ func TestLimit_PerClientBoundsOneAndNobodyElse(t *testing.T) {
 		h, _ := watched(sse.Config{Broker: newBroker(t, sse.BrokerConfig{})})
 		s := newSite(t, h1, celeris.Config{MaxStreamsPerClient: 1}, h)
 		s.visit()
-		if res, _ := s.status("GET", "/"); res.StatusCode != 503 { // all of a network in memory come from one address
+		if res, _ := s.answer("GET", "/"); res.StatusCode != 503 { // all of a network in memory come from one address
 			t.Errorf("the second stream from an address got %d, want 503", res.StatusCode)
 		}
 	})
@@ -297,7 +310,7 @@ func TestLimit_ClientIPThatPanicsFailsItsRequestOnly(t *testing.T) {
 			return byHeader(r)
 		}}, h)
 		for range 3 {
-			if res, _ := s.status("GET", "/"); res.StatusCode != 500 {
+			if res, _ := s.answer("GET", "/"); res.StatusCode != 500 {
 				t.Errorf("status %d, want 500", res.StatusCode)
 			}
 		}
@@ -318,10 +331,10 @@ func TestLimit_CountsWhatADrainTurnsAway(t *testing.T) {
 		tab := s.visit()
 		tab.all()
 		host().Drain()
-		if res, _ := s.status("GET", "/"); res.StatusCode != 503 {
+		if res, _ := s.answer("GET", "/"); res.StatusCode != 503 {
 			t.Errorf("status %d, want 503", res.StatusCode)
 		}
-		res, body := s.status("GET", "/", browser()...)
+		res, body := s.answer("GET", "/", browser()...)
 		if res.StatusCode != 200 || !strings.HasPrefix(body, "retry: ") {
 			t.Errorf("a browser got %d %q", res.StatusCode, body)
 		}
