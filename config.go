@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/goceleris/celeris/engine"
@@ -59,6 +61,26 @@ type Config struct {
 	// where the context given to Shutdown has no deadline. Zero means 10 s.
 	DrainTimeout time.Duration
 
+	// MaxStreams is how many streams of the server may be open at once, whatever carries them: keep it below the number
+	// of descriptors that the process may have. One more is turned away before any of its callbacks runs: an
+	// EventSource in a browser with a 200 that ends at once and says when to come back, since anything else would stop
+	// it for good, all others with a 503 and Retry-After. The bound is exact: a stream counts from when its OnConnect
+	// has accepted it until its OnDisconnect has returned, and one that finds the last place taken by then is turned
+	// away as well. Zero means that there is no limit.
+	MaxStreams int
+
+	// MaxStreamsPerClient is how many of them may be one client's, which is an IPv4 address, an IPv6 /64 or a link-local
+	// address. One more is turned away like one above MaxStreams. Browsers open a stream per tab, and everybody behind
+	// an address translator is one client. Zero means that there is no limit.
+	MaxStreamsPerClient int
+
+	// ClientIP says who sent a request, for MaxStreamsPerClient: behind a proxy, what a header says that this proxy sets
+	// and that clients can't. It is called by many goroutines at once, once for each request for a stream and on its
+	// goroutine, so a panic in it is one of that request; without MaxStreamsPerClient it is not called. For a request of
+	// which it returns the zero Addr, MaxStreamsPerClient does not apply. Nil means the address of RemoteAddr, and the
+	// zero Addr where that has none, as on a Unix socket.
+	ClientIP func(*http.Request) netip.Addr
+
 	// MaxBody is how many bytes of a request's body can be read; [Route.MaxBody] changes it for one
 	// route. Zero means 4 MiB; for no bound at all say [math.MaxInt64].
 	MaxBody int64
@@ -89,6 +111,8 @@ func (c Config) withDefaults() Config {
 		{"WriteTimeout", int64(c.WriteTimeout)},
 		{"MaxStall", int64(c.MaxStall)},
 		{"DrainTimeout", int64(c.DrainTimeout)},
+		{"MaxStreams", int64(c.MaxStreams)},
+		{"MaxStreamsPerClient", int64(c.MaxStreamsPerClient)},
 		{"MaxBody", c.MaxBody},
 		{"MaxHeaderBytes", int64(c.MaxHeaderBytes)},
 		{"MaxCallbacks", int64(c.MaxCallbacks)},

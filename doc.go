@@ -62,7 +62,9 @@
 // # Limits
 //
 // The zero [Config] bounds the head of a request in size and time, the body in size, and the time without
-// progress of streams. [Config.WriteTimeout] bounds ordinary requests and never a stream. The time that a
+// progress of streams. [Config.MaxStreams] and [Config.MaxStreamsPerClient] bound how many streams are open; one too
+// many is told when to come back, and the log has a line about all of them every ten seconds at most.
+// [Config.WriteTimeout] bounds ordinary requests and never a stream. The time that a
 // body may take to arrive is not bounded; a handler that reads one sets a read deadline through
 // [http.NewResponseController].
 //
@@ -71,7 +73,8 @@
 // [Server.Start] shuts down on SIGINT and SIGTERM, [Server.StartContext] and [Server.Serve] when their
 // context ends, and [Server.Shutdown] at any time:
 //
-//  1. [Server.Ready] answers 503 and the listeners are closed.
+//  1. [Server.Ready] answers 503 and the listeners are closed. What was accepted has half a second for its first
+//     request.
 //  2. Every stream is told to say farewell and to end; new ones are refused.
 //  3. Requests on open connections are answered, with "Connection: close" or GOAWAY.
 //  4. When nothing is left, Shutdown returns nil.
@@ -81,6 +84,9 @@
 //     [ErrStuckCallbacks], with its routes, and left alone: Go can't end a goroutine.
 //
 // All of it is safe to call twice, before Serve, and concurrently with it.
+//
+// Sockets that the process was started with (see [Listeners]) stay open in the process that passed them: the next
+// process serves them, and no connection is refused between the two.
 //
 // # Testing
 //

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -256,4 +258,40 @@ func ExampleContext_OnStreamEnd() {
 			return next(c)
 		}
 	})
+}
+
+// A program that serves its pages and its admin interface on sockets that systemd opened for it tells them apart by
+// their names.
+func ExampleListeners() {
+	app, admin := celeris.New(celeris.Config{}), celeris.New(celeris.Config{})
+	listeners, err := celeris.Listeners()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, l := range listeners {
+		switch l.Name {
+		case "web":
+			go app.Serve(context.Background(), l.Listener)
+		case "admin":
+			go admin.Serve(context.Background(), l.Listener)
+		}
+	}
+	fmt.Println(len(listeners), "sockets were passed to this process")
+	// Output: 0 sockets were passed to this process
+}
+
+// Behind a proxy that sets X-Real-IP, the address of the connection is the proxy's.
+func ExampleConfig_clientIP() {
+	app := celeris.New(celeris.Config{
+		MaxStreams:          100_000,
+		MaxStreamsPerClient: 20,
+		ClientIP: func(r *http.Request) netip.Addr {
+			ip, err := netip.ParseAddr(r.Header.Get("X-Real-IP"))
+			if err != nil {
+				return netip.IPv4Unspecified() // all that don't say are one client
+			}
+			return ip
+		},
+	})
+	app.GET("/", func(c *celeris.Context) error { return c.String(http.StatusOK, "hello") })
 }

@@ -2,9 +2,11 @@ package celeris_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/goceleris/celeris"
@@ -40,3 +42,58 @@ func TestShutdown_DoesNotWaitForConnectionsThatSentNothing(t *testing.T) {
 		t.Error("the silent connection is still open")
 	}
 }
+
+// What a client sends on a connection that was accepted before the shutdown is answered: net/http alone would drop it.
+func TestShutdown_AnswersTheFirstRequestOfAConnection(t *testing.T) {
+	everywhere(t, func(t *testing.T, p protocol) {
+		app := drainable(p.config(celeris.Config{}))
+		app.GET("/", says("hi"))
+		l := newPipes()
+		result := serve(t, app, l)
+		early, late := p.client(t, l), p.client(t, l)
+		accepted := make(chan struct{})
+		for _, c := range []*http.Client{early, late} { // they send when the shutdown has begun
+			tr := c.Transport.(*http.Transport)
+			dial := tr.DialContext
+			tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := dial(ctx, network, addr)
+				accepted <- struct{}{}
+				if c == late {
+					time.Sleep(freshGrace + time.Millisecond)
+				} else {
+					time.Sleep(freshGrace - time.Millisecond)
+				}
+				return conn, err
+			}
+		}
+		answers := make(chan error, 2)
+		for _, c := range []*http.Client{early, late} {
+			go func() {
+				res, err := c.Get(p.url("/"))
+				if err == nil {
+					res.Body.Close()
+					if res.StatusCode != http.StatusOK || p.name == "HTTP/1.1" && !res.Close {
+						err = fmt.Errorf("status %d, close %v", res.StatusCode, res.Close)
+					}
+				}
+				answers <- err
+			}()
+			<-accepted
+		}
+		synctest.Wait()
+		if err := app.Shutdown(within(t, time.Minute)); err != nil {
+			t.Errorf("Shutdown = %v, want nil", err)
+		}
+		if err := <-answers; err != nil {
+			t.Errorf("first request while draining: %v, want an answer and a close", err)
+		}
+		if err := <-answers; err == nil {
+			t.Error("a connection that sent nothing in time was answered")
+		}
+		if err := <-result; err != nil {
+			t.Errorf("Serve = %v, want nil", err)
+		}
+	})
+}
+
+const freshGrace = 500 * time.Millisecond

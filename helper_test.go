@@ -39,7 +39,7 @@ func (l *pipes) Accept() (net.Conn, error) {
 }
 
 func (l *pipes) Close() error   { l.close(); return nil }
-func (l *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "pipe"} }
+func (l *pipes) Addr() net.Addr { return pipeAddr{} }
 
 func (l *pipes) Dial(ctx context.Context) (net.Conn, error) {
 	client, server := net.Pipe()
@@ -203,3 +203,9 @@ func quiet() celeris.Config { return celeris.Config{Logger: slog.New(slog.Discar
 func says(text string) celeris.HandlerFunc {
 	return func(c *celeris.Context) error { return c.String(http.StatusOK, text) }
 }
+
+// pipeAddr is the address of all pipes: no kind of socket, so that no engine is opened for them.
+type pipeAddr struct{}
+
+func (pipeAddr) Network() string { return "pipe" }
+func (pipeAddr) String() string  { return "pipes" }

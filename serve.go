@@ -18,13 +18,13 @@ import (
 
 // listening is one call of Serve.
 type listening struct {
-	http   *http.Server
-	closed chan struct{}           // closed when a shutdown has closed the listener
-	cut    context.CancelCauseFunc // ends the contexts of all requests
-	fresh  fresh
+	http     *http.Server
+	listener *patient
+	cut      context.CancelCauseFunc // ends the contexts of all requests
+	fresh    fresh
 }
 
-// Start listens on [Config.Addr] and serves until SIGINT or SIGTERM, then shuts down gracefully. A second
+// Start serves like [Server.StartContext] until SIGINT or SIGTERM, then shuts down gracefully. A second
 // signal ends the process at once. It returns what [Server.Serve] would.
 func (s *Server) Start() error {
 	signaled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -38,9 +38,19 @@ func (s *Server) Start() error {
 	return s.StartContext(ctx)
 }
 
-// StartContext listens on [Config.Addr] and serves until ctx ends, then shuts down gracefully. It returns
-// what [Server.Serve] would.
+// StartContext listens and serves until ctx ends, then shuts down gracefully. It returns what [Server.Serve]
+// would.
+//
+// If the process was started with listening sockets that nobody has taken, it serves all of them and Addr does not
+// matter: see [Listeners]. Otherwise it listens on [Config.Addr].
 func (s *Server) StartContext(ctx context.Context) error {
+	listeners, err := Listeners()
+	if err != nil {
+		return err
+	}
+	if len(listeners) > 0 {
+		return s.serveAll(ctx, listeners)
+	}
 	var lc net.ListenConfig
 	// A multipath socket is another kind of socket, of which streams can't be sure what it supports.
 	lc.SetMultipathTCP(false)
@@ -51,14 +61,33 @@ func (s *Server) StartContext(ctx context.Context) error {
 	return s.Serve(ctx, l)
 }
 
+// serveAll serves listeners, and ends when one of them does, with its result.
+func (s *Server) serveAll(ctx context.Context, listeners []InheritedListener) error {
+	s.seal() // its panics are the caller's
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { results <- s.Serve(ctx, l.Listener) }()
+	}
+	err := <-results
+	cancel()
+	for range listeners[1:] {
+		if r := <-results; errors.Is(err, http.ErrServerClosed) {
+			err = r // the shutdown came while the listeners were being opened
+		}
+	}
+	return err
+}
+
 // Serve serves the connections of l until ctx ends or [Server.Shutdown] is called, and returns when the
 // shutdown is complete, with its result. When ctx ends it has [Config.DrainTimeout] for that. The values
 // of ctx are those of the requests' contexts. Serve closes l. It may be called for several listeners, each
 // shutdown ends all of them; after one, it returns [http.ErrServerClosed].
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.seal()
-	defer l.Close()
-	ln := s.newListening(ctx)
+	ln := s.newListening(ctx, l)
+	defer func() { _ = ln.listener.Close() }() // a shutdown may have closed it
 	if !s.open(ln, l) {
 		return http.ErrServerClosed
 	}
@@ -70,9 +99,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		slog.Bool("tls", s.cfg.TLSConfig != nil), slog.String("engine", s.parking.listen(l, s.cfg.TLSConfig != nil)))
 	var err error
 	if s.cfg.TLSConfig != nil {
-		err = ln.http.ServeTLS(l, "", "")
+		err = ln.http.ServeTLS(ln.listener, "", "")
 	} else {
-		err = ln.http.Serve(l)
+		err = ln.http.Serve(ln.listener)
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return s.joinShutdown()
@@ -80,17 +109,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return fmt.Errorf("celeris: serve: %w", err)
 }
 
-func (s *Server) newListening(ctx context.Context) *listening {
+func (s *Server) newListening(ctx context.Context, l net.Listener) *listening {
 	base, cut := context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), ownKey{}, s))
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	ln := &listening{
-		cut:    cut,
-		closed: make(chan struct{}),
+		cut:      cut,
+		listener: newPatient(l, s.cfg.Logger),
 		http: &http.Server{
-			Handler:           s,
 			Protocols:         protocols,
 			TLSConfig:         s.cfg.TLSConfig.Clone(),
 			ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
@@ -105,7 +133,10 @@ func (s *Server) newListening(ctx context.Context) *listening {
 		},
 	}
 	ln.http.ConnState = ln.fresh.track
-	ln.http.RegisterOnShutdown(func() { close(ln.closed) })
+	ln.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ln.fresh.arrived(exchange.Conn(r.Context()))
+		s.ServeHTTP(w, r)
+	})
 	return ln
 }
 

@@ -298,14 +298,16 @@ func TestServer_ReportsABrokenListener(t *testing.T) {
 
 func TestNew_TeachesWhenAValueMakesNoSense(t *testing.T) {
 	for field, cfg := range map[string]celeris.Config{
-		"ReadHeaderTimeout": {ReadHeaderTimeout: -1},
-		"IdleTimeout":       {IdleTimeout: -1},
-		"WriteTimeout":      {WriteTimeout: -1},
-		"MaxStall":          {MaxStall: -1},
-		"DrainTimeout":      {DrainTimeout: -1},
-		"MaxBody":           {MaxBody: -1},
-		"MaxHeaderBytes":    {MaxHeaderBytes: -1},
-		"MaxCallbacks":      {MaxCallbacks: -1},
+		"ReadHeaderTimeout":   {ReadHeaderTimeout: -1},
+		"IdleTimeout":         {IdleTimeout: -1},
+		"WriteTimeout":        {WriteTimeout: -1},
+		"MaxStall":            {MaxStall: -1},
+		"DrainTimeout":        {DrainTimeout: -1},
+		"MaxStreams":          {MaxStreams: -1},
+		"MaxStreamsPerClient": {MaxStreamsPerClient: -1},
+		"MaxBody":             {MaxBody: -1},
+		"MaxHeaderBytes":      {MaxHeaderBytes: -1},
+		"MaxCallbacks":        {MaxCallbacks: -1},
 	} {
 		if got := mustPanic(t, func() { celeris.New(cfg) }); !strings.Contains(got, "Config."+field+" is negative (-1)") {
 			t.Errorf("panic = %q, want the field %s and its value", got, field)

@@ -46,6 +46,9 @@ func New(cfg Config) *Server {
 	s.registrar = registrar{srv: s}
 	s.unmatched = &Route{srv: s, handler: answerMiss}
 	s.host.MaxStall, s.host.MaxCallbacks = s.cfg.MaxStall, s.cfg.MaxCallbacks
+	s.host.Limits = exchange.Limits{
+		Streams: s.cfg.MaxStreams, PerClient: s.cfg.MaxStreamsPerClient, ClientIP: s.cfg.ClientIP, Logger: s.cfg.Logger,
+	}
 	s.parking.open = func() engine.Engine { return openEngine(s.cfg.Engine, s.cfg.Logger) }
 	s.host.Engine = s.parking.on
 	s.cutting, s.setCut = context.WithCancelCause(context.Background())

@@ -57,8 +57,9 @@ type shutdown struct {
 }
 
 // Shutdown ends the server gracefully. Readiness turns 503, listeners are closed, every stream is told to
-// say farewell and to end (many of them in waves), and new streams are refused; requests that still arrive on open connections are
-// answered and told that the connection closes. Shutdown then waits for requests and streams.
+// say farewell and to end (many of them in waves), and new streams are refused. A connection on which no request has
+// come yet has half a second for its first one, which is answered and told that the connection closes. Shutdown then
+// waits for requests and streams.
 //
 // It waits until ctx ends, at most [Config.DrainTimeout] if ctx has no deadline. What is left then is cut:
 // contexts end, streams and connections are closed. If all of it ends within a short grace of half a second,
@@ -116,18 +117,13 @@ func (s *Server) drain(ctx context.Context, end time.Time, servers []*listening)
 	s.draining.Store(true)
 	var connections sync.WaitGroup
 	for _, ln := range servers {
+		ln.listener.stop()
 		connections.Go(func() {
-			// It fails when ctx ends, which is seen below, or when the listener was closed by somebody else.
+			ln.fresh.settle(ctx)
+			// It fails when ctx ends, which is seen below, or because the listener is closed already.
 			_ = ln.http.Shutdown(ctx)
 		})
-		<-ln.closed
 	}
-	impatient := time.AfterFunc(freshGrace, func() {
-		for _, ln := range servers {
-			ln.fresh.close()
-		}
-	})
-	defer impatient.Stop()
 	streams := s.host.Drain()
 	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "shutting down",
 		slog.Int("streams", len(streams)), slog.Int64("requests", s.inflight.n.Load()))

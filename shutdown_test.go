@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -32,7 +33,7 @@ func openStream(t testing.TB, app *celeris.Server, onDrain, onCut func(*fakeStre
 		close(s.done)
 		s.host.Remove(s)
 	})
-	if err := s.host.Add(s); err != nil {
+	if err := s.host.Add(s, netip.Addr{}); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -145,7 +146,7 @@ func TestShutdown_DrainsStreamsAndAnswersRequests(t *testing.T) {
 		if w := record(app, "GET", "/sleep/1s", ""); w.Code != 200 {
 			t.Errorf("request while draining = %d, want 200", w.Code)
 		}
-		if err := s.host.Add(s); !errors.Is(err, exchange.ErrDraining) {
+		if err := s.host.Add(s, netip.Addr{}); !errors.Is(err, exchange.ErrDraining) {
 			t.Errorf("new stream while draining: %v, want ErrDraining", err)
 		}
 		time.Sleep(10 * time.Second)

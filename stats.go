@@ -21,6 +21,8 @@ type Stats struct {
 	OpenedStreams int64                    `json:"opened_streams"`
 	EndedStreams  int64                    `json:"ended_streams"`
 	Ends          map[engine.EndKind]int64 `json:"ends"`
+	// TurnedAway counts the streams that were not accepted.
+	TurnedAway TurnedAway `json:"turned_away"`
 	// StreamBytes is how many bytes the connections of all streams took.
 	StreamBytes int64 `json:"stream_bytes"`
 
@@ -35,6 +37,17 @@ type Stats struct {
 	Requests int `json:"requests"`
 	// Handlers is how many handlers of streams run, on goroutines of their own.
 	Handlers int `json:"handlers"`
+	// Callbacks is how many goroutines run callbacks about the ends of parked streams, [Config.MaxCallbacks] at most, and
+	// CallbacksWaiting how many callbacks wait for one of them.
+	Callbacks        int `json:"callbacks"`
+	CallbacksWaiting int `json:"callbacks_waiting"`
+}
+
+// TurnedAway counts streams that were not accepted, by the reason.
+type TurnedAway struct {
+	Draining   int64 `json:"draining"`    // a shutdown had begun
+	ServerFull int64 `json:"server_full"` // MaxStreams was reached
+	ClientFull int64 `json:"client_full"` // MaxStreamsPerClient was reached
 }
 
 // Stats returns the counters and gauges of this moment. It may be called at any time by any goroutine, and costs no more
@@ -60,8 +73,12 @@ func (s *Server) Stats() Stats {
 	}
 	// The goroutine of a request that became a portable stream drives it.
 	st.Requests = max(0, int(s.inflight.n.Load())-st.PortableStreams)
+	refused := s.host.Refused()
+	st.TurnedAway = TurnedAway{Draining: refused.Draining, ServerFull: refused.Server, ClientFull: refused.Client}
+	st.Callbacks, st.CallbacksWaiting = s.host.Callbacks()
 	for _, n := range s.host.Running() {
 		st.Handlers += n
 	}
+	st.Handlers = max(0, st.Handlers-st.Callbacks-st.CallbacksWaiting) // they count as code of their route
 	return st
 }

@@ -150,8 +150,9 @@ func TestStats_InJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"engine":"std","shards":0,"streams":0,"parked_streams":0,"portable_streams":0,"refused_streams":0,` +
-		`"opened_streams":0,"ended_streams":0,"ends":{},"stream_bytes":0,"passes":0,"sends":0,"sends_per_pass":0,` +
-		`"refusals":0,"requests":0,"handlers":0}`
+		`"opened_streams":0,"ended_streams":0,"ends":{},` +
+		`"turned_away":{"draining":0,"server_full":0,"client_full":0},"stream_bytes":0,"passes":0,"sends":0,"sends_per_pass":0,` +
+		`"refusals":0,"requests":0,"handlers":0,"callbacks":0,"callbacks_waiting":0}`
 	if string(b) != want {
 		t.Errorf("got %s\nwant %s", b, want)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,7 +87,7 @@ func TestShutdown_TellsAllInHalfOfItsTime(t *testing.T) {
 		streams := make([]*leaving, 60*waveSize)
 		for i := range streams {
 			streams[i] = &leaving{host: &app.host}
-			if err := app.host.Add(streams[i]); err != nil {
+			if err := app.host.Add(streams[i], netip.Addr{}); err != nil {
 				t.Fatal(err)
 			}
 		}

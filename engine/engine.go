@@ -14,6 +14,9 @@ var (
 	ErrStalled = errors.New("engine: no progress within MaxStall")
 	// ErrShutdown means that the server is shutting down and the stream had its farewell.
 	ErrShutdown = errors.New("engine: server is shutting down")
+	// ErrFull means that the server, or one client of it, had as many streams as it may have when this one was about to
+	// begin.
+	ErrFull = errors.New("engine: too many streams")
 	// ErrCut means that the stream was cut, without a farewell, at the end of a drain.
 	ErrCut = errors.New("engine: stream was cut")
 	// ErrAbandoned means that the code around a handler panicked after the stream was accepted.

@@ -138,22 +138,25 @@ func (x *Exchange) Route() string { return x.route }
 
 // Conn is the connection that carries the request, where the server told of it, or nil. HTTP/2 requests
 // share theirs.
-func (x *Exchange) Conn() net.Conn {
-	if c := x.carrier(); c != nil {
+func (x *Exchange) Conn() net.Conn { return Conn(x.req.Context()) }
+
+// Conn is what [ConnContext] made known in ctx, or nil.
+func Conn(ctx context.Context) net.Conn {
+	if c := carrierOf(ctx); c != nil {
 		return c.conn
 	}
 	return nil
 }
 
-func (x *Exchange) carrier() *carrier {
-	c, _ := x.req.Context().Value(connKey{}).(*carrier)
+func carrierOf(ctx context.Context) *carrier {
+	c, _ := ctx.Value(connKey{}).(*carrier)
 	return c
 }
 
 // Origin returns the context that all requests of the server have in common, if ctx has no other values but those that
 // net/http and Serve give to each request.
 func (x *Exchange) Origin(ctx context.Context) (context.Context, bool) {
-	c := x.carrier()
+	c := carrierOf(x.req.Context())
 	if ctx != x.inner || c == nil || c.origin == nil {
 		return nil, false
 	}
@@ -163,7 +166,7 @@ func (x *Exchange) Origin(ctx context.Context) (context.Context, bool) {
 // Release lets go of the request, its response and its connection, for a stream that goes on without them. Whoever keeps
 // a context of the request finds no exchange in it any more.
 func (x *Exchange) Release() {
-	if c := x.carrier(); c != nil {
+	if c := carrierOf(x.req.Context()); c != nil {
 		c.conn = nil
 	}
 	x.held.x.Store(nil)

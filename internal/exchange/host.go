@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,8 @@ type Host struct {
 	// MaxCallbacks is how many goroutines run what Call is given; less than one means one. It is set before the host is
 	// used.
 	MaxCallbacks int
+	// Limits are set before the host is used.
+	Limits Limits
 
 	bytes atomic.Int64 // that streams wrote which are not parked, and others before they were
 	ends  ends
@@ -34,33 +37,14 @@ type Host struct {
 	mu       sync.Mutex
 	draining bool
 	opened   int64
-	streams  map[engine.Stream]struct{}
+	streams  map[engine.Stream]*guest // nil where the limit per client does not apply
+	guests   map[netip.Addr]*guest
+	refused  Refused
+	told     Refused // of them, those that the log has
+	toldAt   time.Time
 	code     map[string]int // user code that runs, or waits to be called, by route
 	calls    calls
 	changed  chan struct{} // closed and replaced when a stream or a call ends; nil while nobody waits
-}
-
-// Add registers an open stream.
-func (h *Host) Add(s engine.Stream) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.draining {
-		return ErrDraining
-	}
-	if h.streams == nil {
-		h.streams = make(map[engine.Stream]struct{})
-	}
-	h.streams[s] = struct{}{}
-	h.opened++
-	return nil
-}
-
-// Remove takes a stream out that has ended.
-func (h *Host) Remove(s engine.Stream) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.streams, s)
-	h.signal()
 }
 
 // Enter counts user code that begins to run for route; the returned function, called once, ends it.

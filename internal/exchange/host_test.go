@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -22,7 +23,7 @@ func TestHost_KnowsItsStreams(t *testing.T) {
 	var h exchange.Host
 	a, b := new(nullStream), new(nullStream)
 	for _, s := range []*nullStream{a, b} {
-		if err := h.Add(s); err != nil {
+		if err := h.Add(s, netip.Addr{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -34,7 +35,7 @@ func TestHost_KnowsItsStreams(t *testing.T) {
 	if open := h.Drain(); len(open) != 1 || open[0] != b || !h.Draining() {
 		t.Errorf("Drain() = %v, want the one that is open", open)
 	}
-	if err := h.Add(a); !errors.Is(err, exchange.ErrDraining) || h.Len() != 1 {
+	if err := h.Add(a, netip.Addr{}); !errors.Is(err, exchange.ErrDraining) || h.Len() != 1 {
 		t.Errorf("Add while draining: %v, want ErrDraining", err)
 	}
 	if open := h.Drain(); len(open) != 1 {
@@ -63,7 +64,7 @@ func TestHost_WaitsForStreamsAndCode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h exchange.Host
 		s := new(nullStream)
-		if err := h.Add(s); err != nil {
+		if err := h.Add(s, netip.Addr{}); err != nil {
 			t.Fatal(err)
 		}
 		leave := h.Enter("a")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -111,13 +112,13 @@ func TestHost_CountsEnds(t *testing.T) {
 	}
 	s := new(nullStream)
 	for range 2 {
-		if err := h.Add(s); err != nil {
+		if err := h.Add(s, netip.Addr{}); err != nil {
 			t.Fatal(err)
 		}
 		h.Remove(s)
 	}
 	h.Drain()
-	_ = h.Add(s) // refused
+	_ = h.Add(s, netip.Addr{}) // refused
 	if got := h.Opened(); got != 2 {
 		t.Errorf("Opened() = %d, want 2", got)
 	}

@@ -275,6 +275,11 @@ func TestExporter_TellsOfServerAndBrokers(t *testing.T) {
 			celeris_server_streams_ended_total{reason="stalled"} 0
 			celeris_server_stream_bytes_total BYTES
 			celeris_server_requests_in_flight 0
+			celeris_server_streams_turned_away_total{reason="client_full"} 0
+			celeris_server_streams_turned_away_total{reason="draining"} 0
+			celeris_server_streams_turned_away_total{reason="server_full"} 0
+			celeris_server_callbacks{state="running"} 0
+			celeris_server_callbacks{state="waiting"} 0
 			celeris_server_handlers 0
 			celeris_broker_subscribers{broker="prices"} 2
 			celeris_broker_topics{broker="prices"} 1

@@ -28,6 +28,8 @@ var serverDescs = descs{
 	"ended":    desc("server_streams_ended_total", "Streams that have ended, by reason.", "reason"),
 	"bytes":    desc("server_stream_bytes_total", "Bytes that connections took from streams, open ones included."),
 	"requests": desc("server_requests_in_flight", "Requests that the server is answering now, streams not included."),
+	"away":     desc("server_streams_turned_away_total", "Streams that were not accepted, by reason.", "reason"),
+	"calls":    desc("server_callbacks", "Callbacks about the ends of parked streams: running now, or waiting.", "state"),
 	"handlers": desc("server_handlers", "Handlers of streams that run now, on goroutines of their own."),
 }
 
@@ -57,5 +59,10 @@ func (c serverCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	count("bytes", s.StreamBytes)
 	gauge("requests", s.Requests)
+	count("away", s.TurnedAway.Draining, "draining")
+	count("away", s.TurnedAway.ServerFull, "server_full")
+	count("away", s.TurnedAway.ClientFull, "client_full")
+	gauge("calls", s.Callbacks, "running")
+	gauge("calls", s.CallbacksWaiting, "waiting")
 	gauge("handlers", s.Handlers)
 }

@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/goceleris/celeris"
+	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/exchange"
 )
 
@@ -84,7 +86,7 @@ func streamHeader(h http.Header, r *http.Request) {
 
 // shed turns a request away for now. An EventSource gives up for good on any status but 200 (HTML 9.2.3), so a
 // browser gets a stream that ends at once and says when to come back; others would take that for the whole answer.
-func (s *settings) shed(c *celeris.Context) error {
+func (s *settings) shed(c *celeris.Context, why error) error {
 	r, h := c.Request(), c.Response().Header()
 	retry := s.RetryInterval + rand.N(s.RetryJitter)
 	h.Set("Cache-Control", "no-store")
@@ -92,10 +94,21 @@ func (s *settings) shed(c *celeris.Context) error {
 		strings.Contains(r.Header.Get("Accept"), mediaType)
 	if !browser {
 		h.Set("Retry-After", strconv.Itoa(int((retry+time.Second-1)/time.Second)))
-		return &celeris.HTTPError{Code: http.StatusServiceUnavailable}
+		return &celeris.HTTPError{Code: http.StatusServiceUnavailable, Err: refusal{publicError(why)}}
 	}
 	streamHeader(h, r)
 	c.Response().WriteHeader(http.StatusOK)
 	_, err := c.Response().Write(append(appendPlace(appendRetry(nil, retry), lastEventID(r)), '\n'))
 	return err
+}
+
+// refusal is why a request was turned away. The server logs its own refusals, all of them in one line at times.
+type refusal struct{ error }
+
+// Unwrap serves [errors.Is].
+func (r refusal) Unwrap() error { return r.error }
+
+// Logged tells error handlers that there is nothing to log.
+func (r refusal) Logged() bool {
+	return errors.Is(r.error, exchange.ErrDraining) || errors.Is(r.error, engine.ErrFull)
 }

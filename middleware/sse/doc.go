@@ -69,6 +69,9 @@
 //
 // # Shutdown
 //
+// A stream that the server has no room for, or that comes while it shuts down, is turned away: an EventSource in a
+// browser gets a 200 that ends at once and tells it when to come back, everybody else a 503 with Retry-After.
+//
 // The shutdown of a celeris server, [Broker.Close] and MaxAge deliver what was published before and say farewell: a
 // reconnection time with a random part, and Config.Farewell. From its beginning Client.Send answers [ErrClientClosed]: last
 // words belong in Farewell, which does not wait for the Handler. Shutdown does. In a foreign http.Server, let its RegisterOnShutdown close the

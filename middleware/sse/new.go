@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 
 	"github.com/goceleris/celeris"
@@ -48,14 +49,15 @@ func New(cfg Config) celeris.HandlerFunc {
 
 // serve accepts a stream and runs it, or has it run when the middleware has unwound.
 func (s *settings) serve(c *celeris.Context, x *exchange.Exchange) error {
-	if h := x.Host(); h != nil && h.Draining() {
-		return s.shed(c)
+	client := x.Host().Client(c.Request())
+	if err := x.Host().Room(client); err != nil {
+		return s.shed(c, err)
 	}
 	v := s.visit(c, x)
-	if err := v.admit(c); err != nil {
+	if err := v.admit(c, client); err != nil {
 		switch {
-		case errors.Is(err, fanout.ErrClosed), errors.Is(err, ErrClosed), errors.Is(err, exchange.ErrDraining):
-			return s.shed(c)
+		case errors.Is(err, fanout.ErrClosed), errors.Is(err, ErrClosed), errors.Is(err, exchange.ErrDraining), errors.Is(err, engine.ErrFull):
+			return s.shed(c, err)
 		case errors.Is(err, fanout.ErrTooManyTopics), errors.Is(err, ErrTooManyTopics):
 			return &celeris.HTTPError{Code: http.StatusServiceUnavailable, Err: publicError(err)}
 		}
@@ -123,7 +125,7 @@ func (s *settings) visit(c *celeris.Context, x *exchange.Exchange) *visit {
 }
 
 // admit does what can still become an error response.
-func (v *visit) admit(c *celeris.Context) (err error) {
+func (v *visit) admit(c *celeris.Context, client netip.Addr) (err error) {
 	defer func() {
 		if !v.admitted {
 			v.reject(cmp.Or(err, ErrPanicked))
@@ -159,9 +161,13 @@ func (v *visit) admit(c *celeris.Context) (err error) {
 		}
 	}
 	if v.host != nil {
-		if err := v.host.Add((*drain)(v)); err != nil {
+		if err := v.host.Add((*drain)(v), client); err != nil {
 			if s.OnConnect != nil {
-				v.disconnected(engine.ErrShutdown)
+				reason := engine.ErrShutdown
+				if errors.Is(err, engine.ErrFull) {
+					reason = engine.ErrFull
+				}
+				v.disconnected(reason)
 			}
 			return err
 		}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package celeris
+
+func inherited() ([]InheritedListener, error) { return nil, nil }
