@@ -119,6 +119,7 @@ func (m *matrix) closed(burst int) visit {
 		}
 		begin := time.Now()
 		delivered := r.tally.Delivered
+		var arrived []float64
 		for time.Since(begin) < m.Settings.Visit || len(s.Lists["publish"]) == 0 {
 			started := time.Now()
 			took, err := r.publish(burst, wireSize)
@@ -129,7 +130,7 @@ func (m *matrix) closed(burst int) visit {
 				return err
 			}
 			s.add("publish", float64(took.Nanoseconds())/float64(burst*r.topics))
-			s.add("round", float64(time.Since(started).Nanoseconds()))
+			arrived = append(arrived, float64(time.Since(started).Nanoseconds()))
 		}
 		after, err := r.usage()
 		if err != nil {
@@ -140,6 +141,7 @@ func (m *matrix) closed(burst int) visit {
 			return errors.New("nothing was delivered")
 		}
 		s.Values["cpu"] = float64((after.server - before.server).Nanoseconds()) / events
+		s.Values["round"] = median(arrived)
 		s.Values["client"] = float64((after.client - before.client).Nanoseconds()) / events
 		return nil
 	}

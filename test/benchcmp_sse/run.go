@@ -22,7 +22,7 @@ func run(s Settings, client func() *exec.Cmd, say func(format string, args ...an
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // what is left is in the system's temporary directory
 	b := &bench{client: client, order: rand.New(rand.NewPCG(1, 2)), say: say}
 	b.When, b.Settings, b.Machine = begin.UTC(), s, machine()
 	bottom, err := floors(dir)

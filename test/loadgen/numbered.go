@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -82,17 +83,18 @@ func (f *Fleet) Arrivals(g Group) ([]Arrival, error) {
 		return nil, fmt.Errorf("loadgen: arrivals: %w", err)
 	}
 	var seen []Arrival
-	for r := strings.NewReader(answer); ; {
+	for fields := range slices.Chunk(strings.Fields(answer), 3) {
 		var a Arrival
 		var first, last int64
-		if _, err := fmt.Fscan(r, &a.Streams, &first, &last); err != nil {
-			return seen, nil
+		if _, err := fmt.Sscan(strings.Join(fields, " "), &a.Streams, &first, &last); err != nil {
+			return nil, fmt.Errorf("loadgen: arrivals: %q: %w", fields, err)
 		}
 		if a.Streams > 0 {
 			a.First, a.Last = time.Unix(0, first), time.Unix(0, last)
 		}
 		seen = append(seen, a)
 	}
+	return seen, nil
 }
 
 // Relax keeps the client out of the server's way: it looks at its sockets after a nap instead of being woken by each
