@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// near is below which a lead is within what single medians of the same code differ by.
-const near = 1.1
+// near is below which a lead means little: two processes with the same code have differed by as much.
+const near = 1.15
 
 // losses lists every figure in which a peer or the floor is better than one of our engines, as a table's rows.
 func (r *Result) losses() []string {
@@ -63,7 +63,7 @@ func (b rival) write(ours float64, u unit) string {
 	case b.value <= 0:
 		return text
 	case ours/b.value < near:
-		return text + " (near)"
+		return fmt.Sprintf("%s (%s×, near)", text, figure(ours/b.value))
 	}
 	return fmt.Sprintf("%s (%s×)", text, figure(ours/b.value))
 }

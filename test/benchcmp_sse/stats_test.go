@@ -57,7 +57,7 @@ func TestLosses_ListEverybodyWhoIsBetter(t *testing.T) {
 		},
 	}
 	got := strings.Join(r.losses(), "\n")
-	want := "| CPU per event, one at a time | Us | 300 ns | Peer 290 ns (near) | C 100 ns (3×) |"
+	want := "| CPU per event, one at a time | Us | 300 ns | Peer 290 ns (1.03×, near) | C 100 ns (3×) |"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
