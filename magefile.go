@@ -103,6 +103,26 @@ func Bench(ctx context.Context) error {
 		"-benchtime="+env("BENCHTIME", "1s"), "-count="+env("COUNT", "1"), env("PKG", "./..."))
 }
 
+// BenchcmpSSE compares the delivery of server-sent events with other servers and a floor in C, in under ten minutes,
+// and writes docs/benchmarks.md anew. BENCHCMP_SUBS is the number of streams (1000), BENCHCMP_COUNT that of rounds (16;
+// if it is set, nothing is cut short because of the time), BENCHCMP_BENCHTIME the length of a visit (250ms).
+func BenchcmpSSE(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "benchcmp")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	root, err := filepath.Abs(".")
+	if err != nil {
+		return err
+	}
+	program := filepath.Join(dir, "benchcmp_sse")
+	if err := run(ctx, "test/benchcmp_sse", "go", "build", "-o", program, "."); err != nil {
+		return err
+	}
+	return run(ctx, ".", program, root)
+}
+
 // Fuzz runs each fuzz target that matches FUZZ (all) in PKG (./...) for FUZZTIME (20s).
 func Fuzz(ctx context.Context) error {
 	filter, err := regexp.Compile(env("FUZZ", "."))

@@ -20,5 +20,9 @@
 // one of them has so many events. What counts as delivered is what the client has read, connection by connection.
 // One event too many, one connection that ends, or one that isn't answered with status 200, is an error.
 //
+// Servers that may lose or repeat events are measured with [Fleet.Open] and [Fleet.Reach]: their events begin with a
+// number, and gaps and repetitions are counted. [Fleet.Watch] takes down when events arrive, [Fleet.Relax] keeps the
+// client out of the server's way, and [Fleet.CPU] tells what it costs itself.
+//
 // The client needs Linux. Streams are plain HTTP/1.1, and every event has one line of data.
 package loadgen

@@ -39,7 +39,7 @@ type Group int
 // Connect opens n streams at a path of a server, and returns when each of them has its first position. addr is an
 // IPv4 address with a port.
 func (f *Fleet) Connect(addr, path string, n int) (Group, error) {
-	if err := f.ask("connect %s %s %d", addr, path, n); err != nil {
+	if _, err := f.ask("connect %s %s %d", addr, path, n); err != nil {
 		return 0, fmt.Errorf("loadgen: connect: %w", err)
 	}
 	f.groups++
@@ -49,7 +49,7 @@ func (f *Fleet) Connect(addr, path string, n int) (Group, error) {
 // Await returns when each stream of a group has got exactly that many events since it was opened, which must be within
 // half a minute.
 func (f *Fleet) Await(g Group, events int) error {
-	if err := f.ask("await %d %d", g, events); err != nil {
+	if _, err := f.ask("await %d %d", g, events); err != nil {
 		return fmt.Errorf("loadgen: await: %w", err)
 	}
 	return nil
@@ -60,16 +60,18 @@ func (f *Fleet) Close() error {
 	return errors.Join(f.request.Close(), f.cmd.Wait())
 }
 
-func (f *Fleet) ask(format string, args ...any) error {
+// ask sends a request and returns what is behind the "ok" of its answer.
+func (f *Fleet) ask(format string, args ...any) (string, error) {
 	if _, err := fmt.Fprintf(f.request, format+"\n", args...); err != nil {
-		return err
+		return "", err
 	}
 	answer, err := f.answers.ReadString('\n')
 	if err != nil {
-		return err
+		return "", err
 	}
-	if answer = strings.TrimSpace(answer); answer != "ok" {
-		return errors.New(answer)
+	rest, ok := strings.CutPrefix(strings.TrimSpace(answer), "ok")
+	if !ok {
+		return "", errors.New(strings.TrimSpace(answer))
 	}
-	return nil
+	return rest, nil
 }
