@@ -20,7 +20,7 @@ var mutants = []mutant.Mutant{
 	{Name: "forgets to arm", Edits: []mutant.Edit{
 		{"stream.go", "\ts.conn.Arm()\n", ""}}},
 	{Name: "sends past a boundary", Edits: []mutant.Edit{
-		{"shard.go", "st.rest = st.member.Commit(p, op.N)", "st.member.Commit(p, op.N)"}}},
+		{"shard.go", "st.rest, idle = st.member.Commit(p, op.N)", "_, idle = st.member.Commit(p, op.N)"}}},
 	{Name: "eats a byte of the rest", Edits: []mutant.Edit{
 		{"shard.go", "st.rest = st.rest[op.N:]", "st.rest = st.rest[min(op.N+1, len(st.rest)):]"}}},
 	{Name: "passes an id over a hole", Edits: []mutant.Edit{
@@ -69,7 +69,7 @@ var mutants = []mutant.Mutant{
 	{Name: "cuts when it comes round to it", Run: "TestEngine/CutIsAtOnce", Edits: []mutant.Edit{
 		{"shard.go", "if st.cut.Load() {\n\t\tst.end", "if st.cut.Load() && !st.refused {\n\t\tst.end"}}},
 	{Name: "looks once for each wake", Edits: []mutant.Edit{
-		{"shard.go", "\t\ts.ready(st) // until", "\t\t// until"}}},
+		{"shard.go", "\t\t\ts.ready(st) // until", "\t\t\t// until"}}},
 	{Name: "forgets those that are just coming when it closes", Run: "TestEngine/CloseEndsWhatIsLeft", Edits: []mutant.Edit{
 		{"shard.go", "\tif ended {\n", "\tif ended && false {\n"}}},
 }

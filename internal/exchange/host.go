@@ -37,7 +37,8 @@ type Host struct {
 	mu       sync.Mutex
 	draining bool
 	opened   int64
-	streams  map[engine.Stream]*guest // nil where the limit per client does not apply
+	streams  map[engine.Stream]struct{}
+	guestOf  map[engine.Stream]*guest // of those streams to which the limit per client applies
 	guests   map[netip.Addr]*guest
 	refused  Refused
 	told     Refused // of them, those that the log has

@@ -151,21 +151,22 @@ func (h *Host) register(s engine.Stream, client netip.Addr) {
 	if _, ok := h.streams[s]; ok {
 		return
 	}
-	var g *guest
 	if h.Limits.PerClient > 0 && client.IsValid() {
-		if g = h.guests[client]; g == nil {
+		g := h.guests[client]
+		if g == nil {
 			g = &guest{client: client}
 			if h.guests == nil {
-				h.guests = make(map[netip.Addr]*guest)
+				h.guests, h.guestOf = make(map[netip.Addr]*guest), make(map[engine.Stream]*guest)
 			}
 			h.guests[client] = g
 		}
 		g.streams++
+		h.guestOf[s] = g
 	}
 	if h.streams == nil {
-		h.streams = make(map[engine.Stream]*guest)
+		h.streams = make(map[engine.Stream]struct{})
 	}
-	h.streams[s] = g
+	h.streams[s] = struct{}{}
 	h.opened++
 }
 
@@ -173,7 +174,8 @@ func (h *Host) register(s engine.Stream, client netip.Addr) {
 func (h *Host) Remove(s engine.Stream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if g := h.streams[s]; g != nil {
+	if g := h.guestOf[s]; g != nil {
+		delete(h.guestOf, s)
 		if g.streams--; g.streams == 0 {
 			delete(h.guests, g.client)
 		}

@@ -113,7 +113,7 @@ func (c *conn) gather() ([]byte, Status) {
 	st := c.member.Plan(&c.plan, c.limit)
 	text, size := slices.Concat(c.plan.Bufs...), c.plan.Size
 	n := min(size, c.room-len(c.kernel))
-	rest := c.member.Commit(&c.plan, n)
+	rest, _ := c.member.Commit(&c.plan, n)
 	if c.starved = n == 0 && size > 0 && len(rest) == 0; c.starved {
 		c.refusing, c.refused = true, true
 		c.member.Blocked(time.Now().UnixNano())

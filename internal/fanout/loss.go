@@ -117,7 +117,7 @@ func (m *Member) ask(head Position) {
 	}, func() { m.Finish(ErrPanicked, nil, false) })
 	if !ok {
 		m.loss.snap.done = true
-		m.driver.Wake()
+		m.wake()
 	}
 }
 
@@ -127,7 +127,7 @@ func (m *Member) answer(q int32, frame []byte) {
 	defer m.mu.Unlock()
 	if s := m.loss.snap; s != nil && !s.done && q == m.asked {
 		s.done, s.frame = true, frame
-		m.driver.Wake()
+		m.wake()
 	}
 }
 
@@ -205,6 +205,6 @@ func (m *Member) carryOut(v Verdict) (lag Lag, done bool) {
 	default:
 		m.drop(Lagged, head, frames, true)
 	}
-	m.driver.Wake()
+	m.wake()
 	return Lag{Frames: frames, Bytes: bytes}, true
 }

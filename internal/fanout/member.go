@@ -51,49 +51,52 @@ type private struct {
 
 // Member is one reader: a cursor into the logs of its topics and a queue of private frames. [Member.Next] is
 // called by one goroutine at a time; every other method may be called from any.
+//
+// What a pass looks at comes first: with very many members it is the cache lines of each that cost.
 type Member struct {
-	driver Driver
-	owner  Owner
-
+	driver atomic.Pointer[Driver]
 	// blockedFrom is since when the transport counts as refusing bytes, Unix nanoseconds; 0 while it takes
 	// them.
 	blockedFrom atomic.Int64
-	// sending is since when one call of the transport has been taking bytes, Unix nanoseconds; 0 between calls.
-	sending atomic.Int64
 	// seen is the cursor after the last call of Next, or forever when publishers need not wait for the member.
-	seen    atomic.Uint64
-	room    atomic.Pointer[chan struct{}] // has a token when the private queue may have room; nil until somebody waits
-	weight  int                           // of the private queue in bytes; no bound if 0
-	depth   int32                         // of it in frames
-	watched bool                          // in pump.slow; for the pump only
+	seen atomic.Uint64
 
-	// mu guards what follows. It comes after Core.mu.
+	// mu guards what follows, but for what says otherwise. It comes after Core.mu.
 	mu       sync.Mutex
 	core     *Core
-	subs     []sub
 	cursor   Position
-	from     Position // where it opened
-	queue    []private
-	queued   int           // bytes of queue
-	loss     loss          // what it must be told before its next frame
-	left     *left         // what the last look found to be due to it; nil before the first
-	ended    chan struct{} // nil until somebody asks
-	closeAt  Position
-	farewell []byte
-	reason   error
 	lost     int32 // private frames refused since the last one that was queued
-	skipped  int32 // that it has not been told of
 	leaving  int32 // subs that have an end
-	asked    int32 // snapshots asked for
-	started  bool  // its first bytes are decided
 	announce bool  // its position must be told before its first frame
 	armed    bool  // was once within the lag limits since it opened or was last told to go on
-	deciding bool  // OnSlow runs
 	latest   bool  // skips what is obsolete, until it has caught up
 	removed  bool  // gets no more frames of topics
 	closing  bool  // finishes what is due, then the farewell
 	cut      bool
 	over     bool
+	started  bool // its first bytes are decided
+	subs     []sub
+	first    [1]sub // room for subs
+	loss     loss   // what it must be told before its next frame
+	queue    []private
+
+	queued   int      // bytes of queue
+	from     Position // where it opened
+	closeAt  Position
+	farewell []byte
+	reason   error
+	left     *left         // what the last look found to be due to it; nil before the first
+	ended    chan struct{} // nil until somebody asks
+	skipped  int32         // that it has not been told of
+	asked    int32         // snapshots asked for
+	deciding bool          // OnSlow runs
+
+	watched bool                          // in pump.slow; for the pump only
+	depth   int32                         // of the private queue in frames; never changed
+	weight  int                           // of it in bytes, no bound if 0; never changed
+	owner   Owner                         // never changed
+	sending atomic.Int64                  // since when one call of the transport has been taking bytes, Unix nanoseconds; 0 between calls
+	room    atomic.Pointer[chan struct{}] // has a token when the private queue may have room; nil until somebody waits
 }
 
 // loss is a notice in the making.
@@ -114,13 +117,29 @@ type snapshot struct {
 // NewMember returns a member without topics; owner is what OnSlow and Snapshot are told of. Its private queue
 // takes depth frames. A member without an owner is read with [Member.Step]; nobody waits for its end.
 func NewMember(d Driver, owner Owner, depth int) *Member {
-	m := &Member{driver: d, owner: owner, depth: int32(min(depth, math.MaxInt32))}
+	m := &Member{owner: owner, depth: int32(min(depth, math.MaxInt32))}
+	m.subs = m.first[:0]
+	m.driver.Store(&d)
 	m.seen.Store(uint64(forever))
 	return m
 }
 
 // LimitQueue bounds the private queue in bytes too; one frame always has room. It is called before the first Send.
 func (m *Member) LimitQueue(bytes int) { m.weight = bytes }
+
+// Drive makes d the driver. What the one before was told is repeated; it must not call Next any more.
+func (m *Member) Drive(d Driver) {
+	m.driver.Store(&d)
+	m.mu.Lock()
+	cut := m.cut
+	m.mu.Unlock()
+	if cut {
+		d.Interrupt()
+	}
+	d.Wake()
+}
+
+func (m *Member) wake() { (*m.driver.Load()).Wake() }
 
 // Owner is what NewMember was given.
 func (m *Member) Owner() Owner { return m.owner }
@@ -162,7 +181,7 @@ func (c *Core) Open(m *Member, lastID string, topics ...string) error {
 		}
 		c.join(m, t, m.from)
 	}
-	m.driver.Wake()
+	m.wake()
 	return nil
 }
 
@@ -279,7 +298,7 @@ func (c *Core) Leave(m *Member, topics ...string) {
 	m.subs = left
 	c.pump.kick()
 	if m.leaving > 0 {
-		m.driver.Wake() // the pump may know of the leave before it knows of the frames
+		m.wake() // the pump may know of the leave before it knows of the frames
 	}
 }
 
@@ -327,7 +346,7 @@ func (m *Member) Finish(reason error, farewell []byte, due bool) {
 	}
 	m.mu.Unlock()
 	m.wakeSenders()
-	m.driver.Wake()
+	m.wake()
 }
 
 // Cut ends the member now; a send that is under way fails.
@@ -341,8 +360,8 @@ func (m *Member) Cut(reason error) {
 	}
 	m.mu.Unlock()
 	m.wakeSenders()
-	m.driver.Wake()
-	m.driver.Interrupt()
+	m.wake()
+	(*m.driver.Load()).Interrupt()
 }
 
 // End is called by the driver when it will call Next no more; it returns why the member ended, reason if

@@ -48,7 +48,7 @@ var mutants = []mutant.Mutant{
 	{Name: "leaves at once", Edits: []mutant.Edit{
 		{"member.go", "s.until <= max(m.cursor, s.from) {", "true {"}}},
 	{Name: "leave does not wake", Run: "TestLeave_WakesForWhatIsStillDue", Edits: []mutant.Edit{
-		{"member.go", "m.driver.Wake() // the pump may", "// the pump may"}}},
+		{"member.go", "m.wake() // the pump may", "// the pump may"}}},
 	{Name: "leave ends at the head", Edits: []mutant.Edit{
 		{"member.go", "s.until = Position(s.topic.last.Load());", "s.until = c.Head();"}}},
 	{Name: "joins from the past", Edits: []mutant.Edit{

@@ -29,18 +29,19 @@ func (m *Member) Plan(p *Plan, limit int) Status {
 }
 
 // Commit takes the first n bytes of p as sent. If they end inside a frame, that frame counts as sent, and what is left
-// of it is returned: it goes out before anything else. Whatever is behind it is due again. p refers to nothing after.
-func (m *Member) Commit(p *Plan, n int) (rest []byte) {
+// of it is returned: it goes out before anything else. Whatever is behind it is due again. idle means that nothing is due
+// then, until the driver is woken. p refers to nothing after.
+func (m *Member) Commit(p *Plan, n int) (rest []byte, idle bool) {
 	defer func() {
 		clear(p.Bufs)
 		clear(p.runs)
 		p.Bufs, p.runs, p.skipped, p.Size = p.Bufs[:0], p.runs[:0], p.skipped[:0], 0
 	}()
 	if len(p.Bufs) == 0 {
-		return nil
+		return nil, false
 	}
 	if len(p.runs) == 0 {
-		return p.Bufs[0][n:]
+		return p.Bufs[0][n:], false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -54,7 +55,7 @@ func (m *Member) Commit(p *Plan, n int) (rest []byte) {
 		}
 		m.obsolete(p.skipped, p.end)
 		m.pass(p.end, frames)
-		return nil
+		return nil, m.idle()
 	}
 	frames, at := 0, Position(0)
 	for i, list := range p.runs {
@@ -83,5 +84,14 @@ func (m *Member) Commit(p *Plan, n int) (rest []byte) {
 	}
 	m.obsolete(p.skipped, at)
 	m.pass(at, frames)
-	return rest
+	return rest, false
+}
+
+// idle reports whether nothing but frames of topics could be due, and none is.
+func (m *Member) idle() bool {
+	if m.cursor != m.core.Head() || len(m.queue) > 0 || m.lost > 0 || m.loss.reason != "" || m.closing || m.latest || m.cut {
+		return false
+	}
+	m.armed = true
+	return true
 }

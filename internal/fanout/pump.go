@@ -131,7 +131,7 @@ func (p *pump) round() {
 	}
 	for _, t := range dirty {
 		for m := range p.topics[t] {
-			m.driver.Wake()
+			m.wake()
 			if m.blockedFrom.Load() != 0 {
 				p.watch(m)
 			}

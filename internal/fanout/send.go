@@ -12,7 +12,7 @@ func (m *Member) Send(frame []byte) error {
 		return ErrQueueFull
 	}
 	m.enqueue(frame)
-	m.driver.Wake()
+	m.wake()
 	return nil
 }
 
@@ -32,7 +32,7 @@ func (m *Member) Lose() {
 	defer m.mu.Unlock()
 	if !m.over && !m.closing {
 		m.lost++
-		m.driver.Wake()
+		m.wake()
 	}
 }
 

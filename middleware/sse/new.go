@@ -93,7 +93,6 @@ type visit struct {
 	Client
 	x        *exchange.Exchange // nil once it is parked, as is stream
 	stream   *std.Stream
-	driver   relay
 	host     *exchange.Host
 	after    *after // nil if nothing takes time at the end
 	admitted bool
@@ -118,8 +117,7 @@ func (s *settings) visit(c *celeris.Context, x *exchange.Exchange) *visit {
 		cfg.MaxStall, cfg.Written = v.host.MaxStall, v.host.Written()
 	}
 	v.stream = std.New(cfg, c.Request().ProtoMajor)
-	v.driver.begin(v.stream)
-	v.member = fanout.NewMember(&v.driver, (*owner)(&v.Client), s.MaxQueueDepth)
+	v.member = fanout.NewMember(v.stream, (*owner)(&v.Client), s.MaxQueueDepth)
 	v.member.LimitQueue(s.MaxQueueBytes)
 	return v
 }

@@ -2,41 +2,10 @@ package sse
 
 import (
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/goceleris/celeris/engine"
-	"github.com/goceleris/celeris/internal/fanout"
 )
-
-// relay is the driver of a member whose stream may change engines.
-type relay struct {
-	to  atomic.Pointer[fanout.Driver]
-	cut atomic.Bool
-}
-
-var _ fanout.Driver = (*relay)(nil)
-
-// begin sets the first driver. It is called once, before anything else.
-func (r *relay) begin(d fanout.Driver) { r.to.Store(&d) }
-
-// Wake implements [fanout.Driver].
-func (r *relay) Wake() { (*r.to.Load()).Wake() }
-
-// Interrupt implements [fanout.Driver].
-func (r *relay) Interrupt() {
-	r.cut.Store(true)
-	(*r.to.Load()).Interrupt()
-}
-
-// move makes d the driver. What reached the old one is repeated.
-func (r *relay) move(d fanout.Driver) {
-	r.to.Store(&d)
-	if r.cut.Load() {
-		d.Interrupt()
-	}
-	d.Wake()
-}
 
 // park hands the connection of a detached stream to the server's engine, and reports false if that can't be.
 func (v *visit) park() bool {
@@ -57,7 +26,7 @@ func (v *visit) park() bool {
 	v.pack(v.x, conn.LocalAddr())
 	v.x.Release()
 	v.x, v.stream = nil, nil
-	v.driver.move(e.Park(conn, v.member, p))
+	v.member.Drive(e.Park(conn, v.member, p))
 	return true
 }
 

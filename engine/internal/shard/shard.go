@@ -242,12 +242,13 @@ func (s *Shard) prepare(st *Stream, now instant) {
 // took accounts for what a connection took.
 func (s *Shard) took(st *Stream, i int, now instant) {
 	op, p := &s.ops[i], &s.plans[i]
+	idle := false
 	if len(st.rest) > 0 {
 		st.rest = st.rest[op.N:]
 		clear(p.Bufs)
 		p.Bufs, p.Size = p.Bufs[:0], 0
 	} else {
-		st.rest = st.member.Commit(p, op.N)
+		st.rest, idle = st.member.Commit(p, op.N)
 	}
 	if len(st.rest) == 0 {
 		st.rest = nil
@@ -261,7 +262,9 @@ func (s *Shard) took(st *Stream, i int, now instant) {
 	switch {
 	case op.Err == nil:
 		st.full = false
-		s.ready(st) // until there is nothing left
+		if !idle {
+			s.ready(st) // until there is nothing left
+		}
 	case errors.Is(op.Err, ErrRefused):
 		s.refuses.Add(1)
 		st.refuse(now)

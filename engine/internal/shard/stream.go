@@ -14,7 +14,7 @@ const (
 )
 
 // state is what a stream is about.
-type state int
+type state uint8
 
 const (
 	arriving  state = iota // parked, and not seen by its shard yet
@@ -24,31 +24,32 @@ const (
 )
 
 // Stream is one parked stream. Wake and Interrupt may be called by any goroutine.
+//
+// What a pass looks at comes first: with very many streams it is the cache lines of each that cost.
 type Stream struct {
 	shard  *Shard
-	member *fanout.Member
-	conn   Conn
-	pace   *engine.Pace
-	owner  engine.Owner
-	born   instant
-
 	queued atomic.Bool // among the shard's ready streams
 	cut    atomic.Bool
 
 	// For the shard's goroutine.
 	state    state
-	refused  bool    // its connection is armed
-	full     bool    // it has refused bytes since it last took all that there was
-	finished bool    // nothing comes behind rest
-	aged     bool    // its owner was told of its age
+	refused  bool // its connection is armed
+	full     bool // it has refused bytes since it last took all that there was
+	finished bool // nothing comes behind rest
+	aged     bool // its owner was told of its age
+	member   *fanout.Member
+	conn     Conn
 	rest     []byte  // of the frame that was begun, or a heartbeat
 	sent     instant // when bytes last went out
 	moved    instant // when a refusing connection last made progress, or until when one lingers
-	waiting  int32   // bytes that it had not acknowledged then
-	read     int32   // bytes of the peer that were thrown away
 	bytes    int64
-	reason   error
+	waiting  int32 // bytes that it had not acknowledged then
+	read     int32 // bytes of the peer that were thrown away
 	timer    node
+	born     instant
+	reason   error
+	pace     *engine.Pace
+	owner    engine.Owner
 }
 
 var _ fanout.Driver = (*Stream)(nil)
