@@ -33,6 +33,7 @@ type statsEvent struct {
 
 // demo is one run of the demonstration. One goroutine publishes the samples; handlers run at the same time.
 type demo struct {
+	server  *celeris.Server
 	feed    *feed
 	logger  *slog.Logger
 	sampler sampler
@@ -53,7 +54,7 @@ func newDemo(ctx context.Context, app *celeris.Server, at net.Addr, p plan, logg
 		return nil, err
 	}
 	f := &feed{broker: broker, run: newRun(), started: time.Now()}
-	d := &demo{feed: f, logger: logger, slow: slow}
+	d := &demo{server: app, feed: f, logger: logger, slow: slow}
 	app.GET("/", func(c *celeris.Context) error { return page.serve(c, d.recent.oldest()) })
 	app.GET("/worker.js", page.serveWorker)
 	app.GET("/stats", d.serveStats)

@@ -15,6 +15,7 @@ import (
 
 // stats is what the demo tells about itself: on GET /stats and, every second, in its own stream.
 type stats struct {
+	Server  celeris.Stats   `json:"server"`
 	Broker  sse.BrokerStats `json:"broker"`
 	Process processStats    `json:"process"`
 	Slow    slowStats       `json:"slow"`
@@ -36,6 +37,7 @@ func (d *demo) stats(ctx context.Context) stats {
 	var heap runtime.MemStats
 	runtime.ReadMemStats(&heap)
 	s := stats{
+		Server: d.server.Stats(),
 		Broker: d.feed.broker.Stats(),
 		Process: processStats{
 			PID:           os.Getpid(),

@@ -213,13 +213,16 @@ function showCores(cores) {
   $('core-key').textContent = cores.length > 1 ? `each of ${cores.length}` : 'its only core';
 }
 
-function showStats({ broker, process, slow, t }) {
+function showStats({ server, broker, process, slow, t }) {
   slowReader.show(slow, t);
   const count = (v) => (v ?? 0).toLocaleString('en');
   for (const [id, key] of Object.entries({ subscribers: 'subscribers', published: 'published', delivered: 'delivered', history: 'history_events', dropped: 'dropped', resyncs: 'resyncs' })) {
     $(id).textContent = count(broker[key]);
   }
   $('goroutines').textContent = count(process.goroutines);
+  $('engine').textContent = server.parked_streams
+    ? `${count(server.parked_streams)} of ${count(server.streams)} streams parked on ${server.engine}, without a goroutine each`
+    : `${count(server.streams)} streams, each on a goroutine`;
   const [value, unit] = size(process.rss_bytes || process.heap_bytes);
   $('rss').innerHTML = `${value}<small>${unit}</small>`;
 }
