@@ -141,10 +141,11 @@ type conn struct {
 }
 
 // Attach implements [shard.Conn].
-func (c *conn) Attach(s *shard.Stream) {
+func (c *conn) Attach(s *shard.Stream) bool {
 	c.owner = s
 	c.net.Watch(c.touch)
 	c.touch()
+	return true
 }
 
 // touch has the shard look at the connection.

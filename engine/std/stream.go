@@ -44,6 +44,8 @@ type Config struct {
 	// MaxAge is after which time OnAge is called, once, on a goroutine of its own; never if it is zero.
 	MaxAge time.Duration
 	OnAge  func()
+	// NoBody says that the request has no body, which would have to come before the response.
+	NoBody bool
 	// Written, if set, is added the bytes that are handed to Out.
 	Written *atomic.Int64
 }
@@ -111,7 +113,9 @@ func (s *Stream) readBy(limit time.Time, opening bool) error {
 	if s.interrupted {
 		return s.cut()
 	}
-	s.opening = opening
+	if s.opening = opening && !s.cfg.NoBody; s.cfg.NoBody {
+		return nil
+	}
 	if err := s.base.SetReadDeadline(limit); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("std: set the read deadline: %w", err)
 	}

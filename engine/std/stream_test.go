@@ -206,6 +206,13 @@ func TestStream_EveryPieceHasItsDeadline(t *testing.T) {
 	})
 }
 
+func TestStream_LeavesReadDeadlinesAloneWithoutABody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, 1, std.Config{MaxStall: 10 * time.Second, NoBody: true})
+		want(t, "opening", r.done(), "status 200", "write by 10s", "write 5", "write by 10s", "flush")
+	})
+}
+
 func TestStream_FlushesOncePerPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, 1, std.Config{})

@@ -111,7 +111,7 @@ func (s *settings) visit(c *celeris.Context, x *exchange.Exchange) *visit {
 	cfg := std.Config{
 		Context: x.Request().Context(), Base: x.Base(), Out: c.Response(),
 		Heartbeat: s.HeartbeatInterval, Beat: beat,
-		MaxAge: s.MaxAge, OnAge: v.OnAge,
+		MaxAge: s.MaxAge, OnAge: v.OnAge, NoBody: x.Request().Body == http.NoBody,
 	}
 	if v.host != nil {
 		cfg.MaxStall, cfg.Written = v.host.MaxStall, v.host.Written()

@@ -39,7 +39,6 @@ type Conn struct {
 	index   int32
 	armed   bool
 	watched bool
-	broken  bool
 }
 
 var _ shard.Conn = (*Conn)(nil)
@@ -97,14 +96,14 @@ func (c *Conn) tune(maxStall time.Duration, buffer int) {
 func (c *Conn) FD() int { return c.fd }
 
 // Attach implements [shard.Conn].
-func (c *Conn) Attach(s *shard.Stream) {
+func (c *Conn) Attach(s *shard.Stream) bool {
 	c.owner = s
 	if err := c.poller.add(c); err != nil {
-		c.broken = true // as if the peer had left
 		c.poller.log.LogAttrs(context.Background(), slog.LevelError, "stream refused", slog.Any("error", err))
-		return
+		return false
 	}
 	c.watched = true
+	return true
 }
 
 // Arm implements [shard.Conn]. Room that has come since the refusal is an edge that is still to be told.
@@ -124,9 +123,6 @@ func (c *Conn) CloseWrite() { _ = unix.Shutdown(c.fd, unix.SHUT_WR) } // if it f
 
 // Discard implements [shard.Conn].
 func (c *Conn) Discard() (n int, over bool) {
-	if c.broken {
-		return 0, true
-	}
 	for n < discardAtOnce {
 		k, err := unix.Read(c.fd, c.poller.scratch[:])
 		switch {

@@ -87,7 +87,7 @@ func (e *Engine) Park(c net.Conn, m *fanout.Member, p engine.Parking) fanout.Dri
 	part := e.shards[e.turn.Add(1)%uint32(len(e.shards))]
 	conn, err := take(c, p.MaxStall, e.cfg.SendBuffer)
 	if err != nil { // it is closed
-		conn = &Conn{fd: -1, keep: c, broken: true}
+		conn = &Conn{fd: -1, keep: c}
 	}
 	conn.poller = part.Poller
 	return part.shard.Park(conn, m, p)

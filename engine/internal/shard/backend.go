@@ -21,8 +21,9 @@ type Backend interface {
 
 // Conn is one connection of a backend. Only the shard that owns it calls its methods.
 type Conn interface {
-	// Attach says whose connection it is; events carry s from here on.
-	Attach(s *Stream)
+	// Attach says whose connection it is; events carry s from here on, also those of what the peer did before. It reports
+	// false if the connection can't be watched: then it is good for nothing but Close.
+	Attach(s *Stream) bool
 	// Arm asks for one event when the connection takes bytes again.
 	Arm()
 	// Queued is how many bytes the connection took that the peer has not acknowledged.

@@ -88,9 +88,11 @@ func (s *Stream) age(t instant) instant {
 // arrive makes the stream its shard's.
 func (s *Stream) arrive(now instant) {
 	s.state, s.sent = streaming, now
-	s.conn.Attach(s)
+	if !s.conn.Attach(s) {
+		s.end(engine.ErrPeerGone)
+		return
+	}
 	s.shard.wheel.hang(&s.timer, s.next(now))
-	s.drain(now) // what the peer sent before
 }
 
 // tick does what a timer is for.
