@@ -47,6 +47,7 @@ type follower struct {
 	at     atomic.Uint64              // the position that it has come to
 	asked  atomic.Int64               // how often the server has asked what to do about it
 	still  atomic.Bool                // it reads nothing, and nobody has to wait for it
+	told   atomic.Bool                // its policy has shown on its stream
 
 	lastID string
 	visits []*visit
@@ -226,6 +227,9 @@ func (r *reading) take() {
 	for _, b := range r.stream.queue {
 		r.blocks = append(r.blocks, b)
 		r.events = r.events || b.data != "" && b.event == ""
+		if b.event != "" && b.event != "private" || r.policy == sse.BrokerPolicyCatchUp && r.asked.Load() > 0 {
+			r.told.Store(true)
+		}
 		if _, p, ok := fanout.ParseID(b.id); ok {
 			r.lastID = b.id
 			r.at.Store(uint64(p))

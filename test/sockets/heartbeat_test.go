@@ -45,7 +45,7 @@ func TestHeartbeat_NeverComesWithinAnEvent(t *testing.T) {
 			events: sse.BrokerConfig{MaxEventBytes: 8 << 20, MaxLagBytes: 32 << 20, HistoryBytes: 64 << 20},
 		})
 		c, free := s.open(t, ask{buffer: 4 << 10}), s.open(t, ask{})
-		text := strings.Repeat("0123456789", 300<<10)
+		text := strings.Repeat("0123456789", 50<<10)
 		for range 2 {
 			s.publish(text)
 		}

@@ -239,6 +239,7 @@ func (j *judge) block(b block) {
 			j.begin(p)
 		case p < j.at:
 			j.blame("id goes back from %d to %d", j.at, p)
+			return
 		}
 		if j.removal {
 			j.blame("id %d behind its removal", p)

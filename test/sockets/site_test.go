@@ -153,7 +153,9 @@ func (w way) serve(t testing.TB, o options) *site {
 }
 
 // topicsOf is what a request asks for: ?topics=a,b, or "" alone.
-func topicsOf(c *celeris.Context) ([]string, error) { return strings.Split(c.Query("topics"), ","), nil }
+func topicsOf(c *celeris.Context) ([]string, error) {
+	return strings.Split(c.Query("topics"), ","), nil
+}
 
 // publish publishes to topics, the one called "" if there are none.
 func (s *site) publish(data string, topics ...string) (id string) {
