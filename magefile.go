@@ -150,8 +150,8 @@ func Soak(ctx context.Context) error {
 		return err
 	}
 	if err := run(ctx, ".", soak); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		os.RemoveAll(dir)
+		os.Exit(1) // a returned error would be printed behind the last line
 	}
 	return nil
 }

@@ -151,7 +151,7 @@ func (f *follower) visit(ctx context.Context) (over bool, err error) {
 	defer stop()
 	r := &reading{follower: f, visit: v, stream: st, left: -1, leaves: make(map[int]func())}
 	if f.cuts && f.rng.IntN(4) > 0 {
-		r.left = int(f.rng.ExpFloat64() * 20_000)
+		r.left = int(f.rng.ExpFloat64() * 10_000)
 	}
 	return r.run()
 }

@@ -20,7 +20,7 @@ import (
 func TestDescriptors_NeverCarryWhatWasMeantForTheirPredecessors(t *testing.T) {
 	const workers = 24
 	over(t, plain, func(t *testing.T, w way) {
-		visits := 60
+		visits := 40
 		if testing.Short() {
 			visits = 15
 		}

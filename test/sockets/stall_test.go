@@ -50,7 +50,7 @@ func TestStall_SparesWhoReadsSteadily(t *testing.T) {
 		reach(t, "refusal", func() bool { return s.engine.Stats().Refused == 1 })
 		sends := s.engine.Stats().Sends
 		quiet, longest := time.Now(), time.Duration(0) // since the connection last took something
-		for began := time.Now(); time.Since(began) < 4*stall; {
+		for began := time.Now(); time.Since(began) < 3*stall; {
 			if _, err := c.read(256); err != nil {
 				t.Fatalf("after %v: %v", time.Since(began), err)
 			}

@@ -9,7 +9,7 @@ import (
 // TestMutants shows that the tests see the rules of this package.
 func TestMutants(t *testing.T) {
 	suite := mutant.Suite{
-		Switch: "ENGINE_MUTANTS", Dir: ".", Run: "TestPoller|TestConn|TestTake|TestSender|TestResult", Timeout: "60s",
+		Switch: "ENGINE_MUTANTS", Dir: ".", Run: "TestPoller|TestConn|TestTake|TestSender|TestResult", Timeout: "10s",
 		MayHang: true, Mutants: mutants,
 	}
 	suite.Test(t)
