@@ -122,7 +122,7 @@ func TestSend_ADeadPeerConcernsItsOwnOperationOnly(t *testing.T) {
 	}
 	ops := make([]shard.Op, n)
 	for i := range ops {
-		ops[i].Bufs = [][]byte{[]byte{'a' + byte(i%26)}, []byte("tail")}[:1+i%2]
+		ops[i].Bufs = [][]byte{{'a' + byte(i%26)}, []byte("tail")}[:1+i%2]
 	}
 	fds.batch(s, ops)
 	for i, op := range ops {

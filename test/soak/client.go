@@ -97,7 +97,7 @@ func (c *client) run() {
 }
 
 // dial opens a connection and asks for the stream.
-func (c *client) dial(topic int) (*net.TCPConn, error) {
+func (c *client) dial(topic int) (net.Conn, error) {
 	d := net.Dialer{Timeout: patience / 2, Control: func(_, _ string, raw syscall.RawConn) (err error) {
 		if !c.lazy() {
 			return nil
@@ -118,7 +118,7 @@ func (c *client) dial(topic int) (*net.TCPConn, error) {
 		conn.Close()
 		return nil, err
 	}
-	return conn.(*net.TCPConn), nil
+	return conn, nil
 }
 
 // visit follows until the end, or until it cuts the connection.
@@ -133,25 +133,30 @@ func (c *client) visit() error {
 	// Each client comes back, and each of ten stands still, several times in a run.
 	leave := time.Now().Add(c.some(min(c.Time/3, time.Minute)))
 	stall := time.Now().Add(c.some(min(c.Time/6, 10*time.Second)))
+	stood := time.Duration(0) // for how long it has stood still: the server may have given it up
 	c.rest, c.id, c.event, c.data, c.headed = c.rest[:0], "", "", "", false
 	buf := make([]byte, 2<<10)
 	for !c.ended {
 		if time.Now().After(leave) {
 			c.Churned++
 			if c.rng.IntN(2) == 0 {
-				_ = conn.SetLinger(0) // a reset
+				_ = conn.(*net.TCPConn).SetLinger(0) // a reset
 			}
 			return nil
 		}
 		if c.lazy() && time.Now().After(stall) {
-			c.standStill()
+			stood += c.standStill()
 			stall = time.Now().Add(c.some(min(c.Time/6, 10*time.Second)))
 			leave = leave.Add(c.some(min(c.Time/6, 10*time.Second))) // to see what it has missed
 		}
-		_ = conn.SetReadDeadline(leave.Add(patience / 4))
+		_ = conn.SetReadDeadline(time.Now().Add(patience / 4)) // something comes four times a second
 		n, err := conn.Read(buf)
 		if err := c.feed(buf[:n]); err != nil {
 			return err
+		}
+		if err != nil && !c.ended && stood > maxStall/2 {
+			c.GivenUp++
+			return nil
 		}
 		if err != nil && !c.ended {
 			return fmt.Errorf("read: %w", err)
@@ -165,15 +170,17 @@ func (c *client) some(mean time.Duration) time.Duration {
 	return time.Duration(c.rng.ExpFloat64() * float64(mean))
 }
 
-// standStill reads nothing for a while, but not beyond the end of the run.
-func (c *client) standStill() {
+// standStill reads nothing for a while, but not beyond the end of the run. It returns how long that was.
+func (c *client) standStill() time.Duration {
 	c.Stalled++
+	began := time.Now()
 	pause := time.NewTimer(min(c.some(min(c.Time/2, 40*time.Second)), time.Until(c.over)))
 	defer pause.Stop()
 	select {
 	case <-pause.C:
 	case <-c.ctx.Done():
 	}
+	return time.Since(began)
 }
 
 // feed parses what has come.

@@ -13,7 +13,7 @@
 // # What it checks
 //
 // Every event carries its topic and a counter. A client's counters have no gap and no repetition, over all of its
-// connections, but where a resync event told of a loss. Every client comes to the last event of its topic. When all
+// connections, but where a resync event told of a loss. Every client comes to the end of its topic. When all
 // streams are closed the server has as many goroutines and descriptors as in the beginning, and no more heap than it had
 // with its history full and nobody there, but for places that are kept to be used again.
 //

@@ -48,8 +48,9 @@ type tally struct {
 	Gaps       int
 	Duplicates int
 	Resyncs    int
-	Unfinished int      // clients that did not come to the last event
+	Unfinished int      // clients that did not come to the end
 	Stalled    int      // times that a client stood still
+	GivenUp    int      // and those after which the server had ended its stream
 	Examples   []string // of what is wrong
 }
 
@@ -61,6 +62,7 @@ func (t *tally) add(u tally) {
 	t.Resyncs += u.Resyncs
 	t.Unfinished += u.Unfinished
 	t.Stalled += u.Stalled
+	t.GivenUp += u.GivenUp
 	if len(t.Examples) < 10 {
 		t.Examples = append(t.Examples, u.Examples...)
 	}
@@ -97,8 +99,8 @@ func (r *report) judge() error {
 }
 
 func (r *report) String() string {
-	return fmt.Sprintf("SOAK streams=%d churned=%d stalled=%d events=%d delivered=%d gaps=%d duplicates=%d resyncs=%d unfinished=%d "+
+	return fmt.Sprintf("SOAK streams=%d churned=%d stalled=%d given_up=%d events=%d delivered=%d gaps=%d duplicates=%d resyncs=%d unfinished=%d "+
 		"goroutines_start=%d goroutines_end=%d fds_start=%d fds_end=%d heap_start=%d heap_end=%d",
-		r.Streams, r.Churned, r.Stalled, r.Events, r.Delivered, r.Gaps, r.Duplicates, r.Resyncs, r.Unfinished,
+		r.Streams, r.Churned, r.Stalled, r.GivenUp, r.Events, r.Delivered, r.Gaps, r.Duplicates, r.Resyncs, r.Unfinished,
 		r.start.goroutines, r.end.goroutines, r.start.fds, r.end.fds, r.start.heap, r.end.heap)
 }

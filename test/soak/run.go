@@ -33,7 +33,8 @@ const (
 	burstSize    = 2500
 	eventSize    = 200
 	patience     = time.Minute
-	end          = "end" // what the last event of a topic says
+	maxStall     = 40 * time.Second
+	end          = "end" // what the last events of a topic say
 )
 
 // config says how long and how much.
@@ -68,7 +69,7 @@ func serve(ctx context.Context, cfg config) (*server, error) {
 		return nil, err
 	}
 	s := &server{broker: b, counts: make([]int, cfg.topics())}
-	s.app = celeris.New(celeris.Config{Engine: cfg.engine, Logger: quiet})
+	s.app = celeris.New(celeris.Config{Engine: cfg.engine, Logger: quiet, MaxStall: maxStall})
 	s.app.GET("/events", sse.New(sse.Config{
 		Broker: b, Logger: quiet, HeartbeatInterval: 5 * time.Second,
 		Topics:       func(c *celeris.Context) ([]string, error) { return []string{c.Query("topic")}, nil },
@@ -141,6 +142,30 @@ func (s *server) press(ctx context.Context, clients <-chan error) error {
 	}
 }
 
+// finish publishes last events until the clients have ended: one that is told of a loss may have lost the first of them.
+func (s *server) finish(clients <-chan error) error {
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	late := time.After(patience)
+	for {
+		for t := range s.counts {
+			if err := s.publish(t, eventSize, end); err != nil {
+				return err
+			}
+		}
+		select {
+		case err := <-clients:
+			if err != nil {
+				return fmt.Errorf("the clients did not answer: %w", err)
+			}
+			return nil
+		case <-late:
+			return errors.New("the clients don't come to an end")
+		case <-tick.C:
+		}
+	}
+}
+
 // run soaks a server. command starts this program, or one that serves as well, as a client.
 func run(ctx context.Context, cfg config, command func() *exec.Cmd) (*report, error) {
 	s, err := serve(ctx, cfg)
@@ -191,18 +216,8 @@ func (s *server) soak(ctx context.Context, cfg config, command func() *exec.Cmd)
 	if err := s.press(pressing, answered); err != nil {
 		return nil, err
 	}
-	for t := range s.counts {
-		if err := s.publish(t, eventSize, end); err != nil {
-			return nil, err
-		}
-	}
-	select {
-	case err := <-answered:
-		if err != nil {
-			return nil, fmt.Errorf("the clients did not answer: %w", err)
-		}
-	case <-time.After(patience):
-		return nil, errors.New("the clients don't come to an end")
+	if err := s.finish(answered); err != nil {
+		return nil, err
 	}
 	in.Close()
 	if err := cmd.Wait(); err != nil {

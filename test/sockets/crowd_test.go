@@ -166,8 +166,6 @@ type reading struct {
 	leaves map[int]func()
 }
 
-var errLeft = errors.New("the client leaves")
-
 // run reads until the stream ends, or is cut.
 func (r *reading) run() (over bool, err error) {
 	defer r.stream.end()

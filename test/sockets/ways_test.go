@@ -38,7 +38,6 @@ var (
 
 	parked = []way{onEpoll, onIOUring}
 	plain  = []way{onEpoll, onIOUring, onH1} // a client has the connection to itself and sees its bytes
-	h1     = []way{onEpoll, onIOUring, onH1, onTLS}
 	all    = []way{onEpoll, onIOUring, onH1, onH2C, onTLS, onH2}
 )
 

@@ -253,7 +253,7 @@ func TestPoller_TellsWhileItWaits(t *testing.T) {
 	for range 5 {
 		var writing sync.WaitGroup
 		writing.Go(func() {
-			time.Sleep(2 * time.Millisecond) // so that it waits; if not, nothing is shown
+			time.Sleep(2 * time.Millisecond)     // so that it waits; if not, nothing is shown
 			_, _ = unix.Write(peer, []byte("x")) // if it fails nothing is told
 		})
 		began := time.Now()
