@@ -212,7 +212,8 @@ func (r *reading) run() (over bool, err error) {
 			if err == io.EOF && r.said() {
 				return r.done(), nil
 			}
-			return false, fmt.Errorf("at %d: %w", r.at.Load(), err)
+			return false, fmt.Errorf("at %d: %w; behind %.200q and %.200q", r.at.Load(), err,
+				fmt.Sprint(r.blocks[max(len(r.blocks)-2, 0):]), r.stream.blocks.rest)
 		}
 	}
 }
@@ -277,12 +278,17 @@ func (r *reading) keepsUp() bool {
 func (r *reading) standStill(seen int64) int64 {
 	r.crowd.tell(func() { r.still.Store(true) })
 	defer r.crowd.tell(func() { r.still.Store(false) })
-	asked := 0
+	asked, began := 0, 0
 	r.crowd.await(func() bool {
-		if asked == 0 && r.asked.Load() > seen {
-			asked = r.crowd.batches
+		n := r.crowd.batches
+		if began == 0 {
+			began = n
 		}
-		return asked > 0 && r.crowd.batches >= asked+3 || r.crowd.final != 0
+		if asked == 0 && r.asked.Load() > seen {
+			asked = n
+		}
+		// While obsolete events are skipped, nobody is asked.
+		return asked > 0 && n >= asked+3 || seen > 0 && n >= began+200 || r.crowd.final != 0
 	})
 	return r.asked.Load()
 }
