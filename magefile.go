@@ -157,6 +157,25 @@ func Fuzz(ctx context.Context) error {
 	return nil
 }
 
+// Soak has SOAK_STREAMS (5000) streams come, stall and go for SOAK_TIME (10m) on SOAK_ENGINE (the best there is), and
+// fails if a client missed something or something of them is left. Its last line is SOAK and the figures.
+func Soak(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "soak")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	soak := filepath.Join(dir, "soak") // go run would add a line behind the last one
+	if err := run(ctx, ".", "go", "build", "-o", soak, "./test/soak"); err != nil {
+		return err
+	}
+	if err := run(ctx, ".", soak); err != nil {
+		os.RemoveAll(dir)
+		os.Exit(1) // a returned error would be printed behind the last line
+	}
+	return nil
+}
+
 // Demo runs the live page.
 func Demo(ctx context.Context) error { return run(ctx, ".", "go", "run", "./cmd/celeris", "demo") }
 

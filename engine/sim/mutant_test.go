@@ -27,7 +27,7 @@ var mutants = []mutant.Mutant{
 		{"shard.go", "st.member.Commit(p, op.N)", "st.member.Commit(p, p.Size)"}}},
 	{Name: "beats within an event", Edits: []mutant.Edit{
 		{"stream.go", "case s.refused:\n\t\tif queued", "case s.refused && now.sub(s.sent) < s.pace.Heartbeat:\n\t\tif queued"},
-		{"stream.go", "s.pace.Heartbeat && len(s.rest) == 0:", "s.pace.Heartbeat:"}}},
+		{"stream.go", "s.pace.Heartbeat && len(s.rest) == 0 && !s.finished:", "s.pace.Heartbeat:"}}},
 	{Name: "beats while data flows", Run: "TestEngine/NoHeartbeatWhileDataFlows", Edits: []mutant.Edit{
 		{"shard.go", "st.sent, st.moved = now, now", "st.moved = now"}}},
 	{Name: "beats without a position", Edits: []mutant.Edit{

@@ -4,7 +4,7 @@
 // # The run
 //
 // Publishers write a plan, made from a seed, to several topics of one broker. Clients follow random sets of topics over
-// real sockets, half of them on HTTP/1.1 and half on cleartext HTTP/2. Their connections and streams are cut abruptly
+// real sockets, half of them on HTTP/1.1, by each of the engines, and half on cleartext HTTP/2. Their connections and streams are cut abruptly
 // after random numbers of bytes; they come back with the last id that they parsed, at once, a little later, or when it
 // has left the history. What each of them saw is recorded and judged when all is over and the position of every event
 // is known.

@@ -35,21 +35,26 @@ func TestStreams_ResumeWithoutGapOrRepetition(t *testing.T) {
 	}
 	for _, seed := range seeds(t) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			o := play(t, seed, s)
-			t.Logf("seed %d: %d events published, %d of them waited for passes, %v\n%v",
-				seed, o.published, o.throttled, o.took, o.tally)
-			for _, v := range o.violations {
-				t.Error(v)
-			}
-			if o.published != int64(s.events) {
-				t.Errorf("the broker counts %d published events, want %d", o.published, s.events)
-			}
-			if o.cuts < cuts || o.outside < outside || o.inside < inside {
-				t.Errorf("%d cuts, %d resumes outside and %d inside the history, want at least %d, %d and %d: this shows too little",
-					o.cuts, o.outside, o.inside, cuts, outside, inside)
-			}
-			if t.Failed() {
-				t.Logf("run it again: %s=%d go test -race -run 'TestStreams' ./test/property", seedVariable, seed)
+			for _, s.engine = range kinds {
+				t.Run(string(s.engine), func(t *testing.T) {
+					need(t, s.engine)
+					o := play(t, seed, s)
+					t.Logf("seed %d: %d events published, %d of them waited for passes, %v\n%v",
+						seed, o.published, o.throttled, o.took, o.tally)
+					for _, v := range o.violations {
+						t.Error(v)
+					}
+					if o.published != int64(s.events) {
+						t.Errorf("the broker counts %d published events, want %d", o.published, s.events)
+					}
+					if o.cuts < cuts || o.outside < outside || o.inside < inside {
+						t.Errorf("%d cuts, %d resumes outside and %d inside the history, want at least %d, %d and %d: this shows too little",
+							o.cuts, o.outside, o.inside, cuts, outside, inside)
+					}
+					if t.Failed() {
+						t.Logf("run it again: %s=%d go test -race -run '%s' ./test/property", seedVariable, seed, t.Name())
+					}
+				})
 			}
 		})
 	}

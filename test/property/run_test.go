@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/goceleris/celeris"
+	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/middleware/sse"
 )
 
@@ -23,6 +24,7 @@ type scale struct {
 	far             float64 // share of the cuts after which a client stays away for long
 	limit           time.Duration
 	mutate          mutation
+	engine          engine.Kind
 }
 
 // outcome is what the oracle found.
@@ -47,7 +49,7 @@ func play(t testing.TB, seed uint64, s scale) outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr, stop := listen(t, broker)
+	addr, stop := listen(t, broker, s.engine)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	p := newPlan(rng, s.events)
 	pc := newPace(ctx, s.batch)
@@ -108,10 +110,10 @@ func someTopics(rng *rand.Rand) set {
 func topicsOf(c *celeris.Context) ([]string, error) { return strings.Split(c.Query("topics"), ""), nil }
 
 // listen serves the broker's topics on the loopback device. stop fails the test unless all of it ends by itself.
-func listen(t testing.TB, b *sse.Broker) (addr string, stop func()) {
+func listen(t testing.TB, b *sse.Broker, kind engine.Kind) (addr string, stop func()) {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	app := celeris.New(celeris.Config{Logger: quiet})
+	app := celeris.New(celeris.Config{Logger: quiet, Engine: kind})
 	app.GET("/events", sse.New(sse.Config{
 		Broker: b, Topics: topicsOf, HeartbeatInterval: 20 * time.Millisecond, Logger: quiet,
 	}))

@@ -77,6 +77,9 @@ func take(c net.Conn, maxStall time.Duration, buffer int) (_ *Conn, err error) {
 	return conn, nil
 }
 
+// Bare returns a connection that is nothing but a descriptor, for tests of what sends. Close closes it.
+func Bare(fd int) *Conn { return &Conn{fd: fd} }
+
 // tune sets what a stream wants of its socket. All of it is a wish: a kernel that refuses one serves without.
 func (c *Conn) tune(maxStall time.Duration, buffer int) {
 	locked, _ := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK) // since Linux 5.14

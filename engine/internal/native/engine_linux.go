@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/goceleris/celeris/engine"
@@ -27,6 +28,7 @@ type Engine struct {
 	cfg    Config
 	shards []*part
 	turn   atomic.Uint32
+	close  func()
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -54,11 +56,12 @@ func New(cfg Config) (*Engine, error) {
 	for range max(1, runtime.GOMAXPROCS(0)-1) {
 		p, err := newPart(cfg)
 		if err != nil {
-			e.Close()
+			e.end()
 			return nil, err
 		}
 		e.shards = append(e.shards, p)
 	}
+	e.close = sync.OnceFunc(e.end)
 	return e, nil
 }
 
@@ -109,7 +112,9 @@ func (e *Engine) Stats() engine.Stats {
 }
 
 // Close implements [engine.Engine].
-func (e *Engine) Close() {
+func (e *Engine) Close() { e.close() }
+
+func (e *Engine) end() {
 	for _, p := range e.shards {
 		p.shard.Close()
 		p.Poller.Close()

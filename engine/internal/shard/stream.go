@@ -113,7 +113,7 @@ func (s *Stream) tick(now instant) {
 			s.end(engine.ErrStalled)
 			return
 		}
-	case now.sub(s.sent) >= s.pace.Heartbeat && len(s.rest) == 0:
+	case now.sub(s.sent) >= s.pace.Heartbeat && len(s.rest) == 0 && !s.finished:
 		if s.rest = s.member.Heartbeat(); s.rest == nil {
 			s.rest = s.pace.Beat
 		}

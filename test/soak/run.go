@@ -1,0 +1,275 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/goceleris/celeris"
+	"github.com/goceleris/celeris/engine"
+	"github.com/goceleris/celeris/middleware/sse"
+)
+
+const (
+	history      = 256
+	historyBytes = 8 << 20
+	members      = 250 // of a topic, about
+	beat         = 250 * time.Millisecond
+	burst        = 40 // events, one burst a second, to one topic after the other
+	burstSize    = 2500
+	eventSize    = 200
+	patience     = time.Minute
+	maxStall     = 40 * time.Second
+	end          = "end" // what the last events of a topic say
+)
+
+// config says how long and how much.
+type config struct {
+	engine  engine.Kind
+	time    time.Duration
+	streams int
+	log     io.Writer
+}
+
+func (c config) topics() int { return min(max(c.streams/members, 2), 20) }
+
+func topicName(t int) string { return "t" + strconv.Itoa(t) }
+
+// server is what the clients come to.
+type server struct {
+	app    *celeris.Server
+	broker *sse.Broker
+	addr   string
+	gone   atomic.Int64 // streams that have ended
+	done   sync.WaitGroup
+	counts []int // by topic, of events
+	sent   int
+}
+
+func serve(ctx context.Context, cfg config) (*server, error) {
+	quiet := slog.New(slog.DiscardHandler)
+	b, err := sse.NewBroker(sse.BrokerConfig{
+		SubscriberBuffer: history / 2, History: history, HistoryBytes: historyBytes, HistoryAge: 24 * time.Hour, Logger: quiet,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &server{broker: b, counts: make([]int, cfg.topics())}
+	s.app = celeris.New(celeris.Config{Engine: cfg.engine, Logger: quiet, MaxStall: maxStall})
+	s.app.GET("/events", sse.New(sse.Config{
+		Broker: b, Logger: quiet, HeartbeatInterval: 5 * time.Second,
+		Topics:       func(c *celeris.Context) ([]string, error) { return []string{c.Query("topic")}, nil },
+		OnDisconnect: func(*sse.Client, error) { s.gone.Add(1) },
+	}))
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s.addr = l.Addr().String()
+	s.done.Go(func() { _ = s.app.Serve(context.WithoutCancel(ctx), l) })
+	return s, nil
+}
+
+// stop returns when nothing of the server is left.
+func (s *server) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := errors.Join(s.broker.Close(ctx), s.app.Shutdown(ctx))
+	s.done.Wait()
+	return err
+}
+
+// publish publishes the next event of a topic.
+func (s *server) publish(t, size int, word string) error {
+	s.counts[t]++
+	s.sent++
+	text := fmt.Sprintf("%s %d %s ", topicName(t), s.counts[t], word)
+	_, err := s.broker.Publish(context.Background(), sse.Event{Data: text + strings.Repeat("x", max(size-len(text), 0))}, topicName(t))
+	return err
+}
+
+// fill makes the history as large as it gets.
+func (s *server) fill() error {
+	for range 2 * history {
+		for t := range s.counts {
+			if err := s.publish(t, 2*burstSize, "fill"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// press publishes until the time is up.
+func (s *server) press(ctx context.Context, clients <-chan error) error {
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-clients:
+			return fmt.Errorf("the clients ended early: %w", err)
+		case <-tick.C:
+		}
+		for t := range s.counts {
+			if err := s.publish(t, eventSize, "tick"); err != nil {
+				return err
+			}
+		}
+		if n%int(time.Second/beat) != 0 {
+			continue
+		}
+		for range burst {
+			if err := s.publish(n/int(time.Second/beat)%len(s.counts), burstSize, "burst"); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// finish publishes last events until the clients have ended: one that is told of a loss may have lost the first of them.
+func (s *server) finish(clients <-chan error) error {
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	late := time.After(patience)
+	for {
+		for t := range s.counts {
+			if err := s.publish(t, eventSize, end); err != nil {
+				return err
+			}
+		}
+		select {
+		case err := <-clients:
+			if err != nil {
+				return fmt.Errorf("the clients did not answer: %w", err)
+			}
+			return nil
+		case <-late:
+			return errors.New("the clients don't come to an end")
+		case <-tick.C:
+		}
+	}
+}
+
+// run soaks a server. command starts this program, or one that serves as well, as a client.
+func run(ctx context.Context, cfg config, command func() *exec.Cmd) (*report, error) {
+	s, err := serve(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.soak(ctx, cfg, command)
+	return r, errors.Join(err, s.stop())
+}
+
+func (s *server) soak(ctx context.Context, cfg config, command func() *exec.Cmd) (*report, error) {
+	if err := s.fill(); err != nil {
+		return nil, err
+	}
+	if err := s.warm(ctx); err != nil {
+		return nil, err
+	}
+	r := &report{Streams: cfg.streams, start: measure()}
+	fmt.Fprintf(cfg.log, "start: %v\n", r.start)
+	cmd := command()
+	cmd.Env = append(os.Environ(), clientVariable+"=1")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	defer func() { // whatever happens, it doesn't outlive this
+		_ = cmd.Process.Kill() // fails if it has ended, as it should have
+		_ = cmd.Wait()
+	}()
+	orders := orders{Addr: s.addr, Streams: cfg.streams, Topics: len(s.counts), Time: cfg.time}
+	if err := json.NewEncoder(in).Encode(orders); err != nil {
+		return nil, err
+	}
+	answered := make(chan error, 1)
+	go func() { answered <- json.NewDecoder(out).Decode(&r.tally) }()
+
+	pressing, cancel := context.WithTimeout(ctx, cfg.time)
+	defer cancel()
+	go s.watch(pressing, cfg)
+	if err := s.press(pressing, answered); err != nil {
+		return nil, err
+	}
+	if err := s.finish(answered); err != nil {
+		return nil, err
+	}
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		return nil, err
+	}
+	r.Events, r.Server = s.sent, s.broker.Stats()
+	r.end = s.settle(r.start)
+	fmt.Fprintf(cfg.log, "end: %v\n", r.end)
+	return r, nil
+}
+
+// warm has one client come and go: what a first one needs is there from then on.
+func (s *server) warm(ctx context.Context) error {
+	c := &client{orders: orders{Addr: s.addr, Topics: 1}, ctx: ctx}
+	st, err := c.dial(0)
+	if err != nil {
+		return err
+	}
+	if _, err := st.Read(make([]byte, 1)); err != nil {
+		return err
+	}
+	st.Close()
+	for late := time.Now().Add(patience); s.gone.Load() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			return errors.New("the first client's departure was not noticed")
+		}
+	}
+	return nil
+}
+
+// watch says from time to time how it goes.
+func (s *server) watch(ctx context.Context, cfg config) {
+	tick := time.NewTicker(max(cfg.time/10, time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			b := s.broker.Stats()
+			fmt.Fprintf(cfg.log, "%d streams, %d have ended, %d events, %d delivered, %d resyncs, %d goroutines\n",
+				b.Subscribers, s.gone.Load(), b.Published, b.Delivered, b.Resyncs, runtime.NumGoroutine())
+		}
+	}
+}
+
+// settle measures when as little is left as there was in the beginning, or when it is clear that more is.
+func (s *server) settle(start measurement) (m measurement) {
+	for late := time.Now().Add(patience / 2); ; time.Sleep(50 * time.Millisecond) {
+		m = measure()
+		if s.broker.Stats().Subscribers == 0 && !m.above(start, 0) || time.Now().After(late) {
+			return m
+		}
+	}
+}
