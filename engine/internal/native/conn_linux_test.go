@@ -247,9 +247,8 @@ func TestConn_ThatCannotBeWatchedIsOver(t *testing.T) {
 	}
 	c := Bare(fd)
 	c.poller = p
-	c.Attach(new(shard.Stream))
-	if n, over := c.Discard(); n != 0 || !over {
-		t.Errorf("Discard() = %d, %v, want the end", n, over)
+	if c.Attach(new(shard.Stream)) {
+		t.Error("a file is watched")
 	}
 	c.Close()
 	if len(p.free) != len(p.conns) {

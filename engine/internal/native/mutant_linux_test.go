@@ -71,5 +71,5 @@ var mutants = []mutant.Mutant{
 	{Name: "misses the end of the input", Run: "TestPoller_TellsWhatComes", Edits: []mutant.Edit{
 		{"conn_linux.go", "case err != nil || k == 0:\n\t\t\treturn n, true", "case err != nil || k == 0:\n\t\t\treturn n, false"}}},
 	{Name: "one that is not watched goes on", Run: "TestConn_ThatCannotBeWatchedIsOver", Edits: []mutant.Edit{
-		{"conn_linux.go", "\t\tc.broken = true // as if the peer had left\n", ""}}},
+		{"conn_linux.go", "\t\treturn false\n", "\t\treturn true\n"}}},
 }
