@@ -44,8 +44,8 @@ func pack(r *http.Request, local net.Addr) (_ packed, ok bool) {
 	return packed(b), true
 }
 
-// next takes the first field off.
-func (p *packed) next() string {
+// field takes the first field off.
+func field(p *packed) string {
 	var n uint64
 	for shift := 0; ; shift += 7 {
 		c := (*p)[0]
@@ -60,32 +60,32 @@ func (p *packed) next() string {
 }
 
 // remoteAddr is the first field.
-func (p packed) remoteAddr() string { return p.next() }
+func (p packed) remoteAddr() string { return field(&p) }
 
 // context is what the request's context had of its connection, on top of origin.
 func (p packed) context(origin context.Context) context.Context {
-	p.next()
-	return context.WithValue(origin, http.LocalAddrContextKey, unpackAddr(p.next()))
+	field(&p)
+	return context.WithValue(origin, http.LocalAddrContextKey, unpackAddr(field(&p)))
 }
 
 // request unpacks the request.
 func (p packed) request(ctx context.Context) *http.Request {
-	r := &http.Request{Method: http.MethodGet, Header: make(http.Header), Body: http.NoBody, RemoteAddr: p.next()}
-	p.next()
-	r.Proto, r.RequestURI = p.next(), p.next()
+	r := &http.Request{Method: http.MethodGet, Header: make(http.Header), Body: http.NoBody, RemoteAddr: field(&p)}
+	field(&p)
+	r.Proto, r.RequestURI = field(&p), field(&p)
 	r.ProtoMajor, r.ProtoMinor, _ = http.ParseHTTPVersion(r.Proto)
-	if rewritten := p.next(); rewritten != "" {
+	if rewritten := field(&p); rewritten != "" {
 		r.URL, _ = url.Parse(rewritten) // it was one
 	} else {
 		r.URL, _ = url.ParseRequestURI(r.RequestURI) // as before
 	}
-	r.Host, r.Pattern = p.next(), p.next()
+	r.Host, r.Pattern = field(&p), field(&p)
 	for name := range wildcards(r.Pattern) {
-		r.SetPathValue(name, p.next())
+		r.SetPathValue(name, field(&p))
 	}
 	for len(p) > 0 {
-		name := p.next()
-		r.Header[name] = append(r.Header[name], p.next())
+		name := field(&p)
+		r.Header[name] = append(r.Header[name], field(&p))
 	}
 	return r.WithContext(ctx)
 }
