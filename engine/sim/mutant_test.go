@@ -50,7 +50,8 @@ var mutants = []mutant.Mutant{
 		{"stream.go", "now.sub(s.moved) >= s.pace.MaxStall {", "false {"}}},
 	{Name: "stalls though it moves", Run: "TestEngine/MaxStall", Edits: []mutant.Edit{
 		{"shard.go", "st.sent, st.moved = now, now", "st.sent = now"},
-		{"stream.go", "s.moved, s.waiting = now, s.conn.Queued()", "if s.moved.IsZero() {\n\t\t\ts.moved = now\n\t\t}\n\t\ts.waiting = 0"}}},
+		{"stream.go", "if !s.full || queued < s.waiting {", "if s.moved == 0 {"},
+		{"stream.go", "s.full, s.waiting = true, queued", "_ = queued\n\ts.full, s.waiting = true, 0"}}},
 	{Name: "does not age", Run: "TestEngine/MaxAge", Edits: []mutant.Edit{
 		{"stream.go", "\t\ts.owner.OnAge()\n", ""}}},
 	{Name: "does not linger", Run: "TestEngine/LingerIsBounded", Edits: []mutant.Edit{

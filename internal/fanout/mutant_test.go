@@ -66,13 +66,13 @@ var mutants = []mutant.Mutant{
 	{Name: "loss forgets what was dropped before", Edits: []mutant.Edit{
 		{"loss.go", "n.Dropped = m.loss.dropped + frames", "n.Dropped = frames + 1"}}},
 	{Name: "goes on behind a snapshot from the head", Edits: []mutant.Edit{
-		{"loss.go", "m.cursor = max(m.cursor, l.notice.Position)", "m.cursor = head"}}},
+		{"loss.go", "m.cursor = max(m.cursor, l.snap.notice.Position)", "m.cursor = head"}}},
 	{Name: "drops while a snapshot waits", Env: "FANOUT_SEEDS=3000", Edits: []mutant.Edit{
 		{"loss.go", "if m.loss.snap != nil {", "if m.loss.snap != nil && !m.loss.snap.done {"}}},
 	{Name: "drops a new member without a word", Run: "TestSnapshot_OfANewClientThatIsSlow", Edits: []mutant.Edit{
 		{"loss.go", "m.loss.reason == \"\" || m.loss.reason == New {", "m.loss.reason == \"\" {"}}},
 	{Name: "snapshot is forgotten", Edits: []mutant.Edit{
-		{"loss.go", "out.add(l.frame)", ""}}},
+		{"loss.go", "out.add(l.snap.frame)", ""}}},
 	{Name: "late snapshot counts", Edits: []mutant.Edit{
 		{"loss.go", "if s := m.loss.snap; s != nil && !s.done && q == m.asked {", "if s := m.loss.snap; s != nil && q > 0 {"}}},
 	{Name: "position goes on after removal", Edits: []mutant.Edit{
@@ -86,7 +86,7 @@ var mutants = []mutant.Mutant{
 	{Name: "conflates across topics", Edits: []mutant.Edit{
 		{"segment.go", "return a.key == b.key && !slices", "return a.key == b.key || !slices"}}},
 	{Name: "conflates without saying so", Edits: []mutant.Edit{
-		{"latest.go", "m.skipped += n", ""}}},
+		{"latest.go", "m.skipped += int32(n)", ""}}},
 	{Name: "skips what nothing supersedes", Edits: []mutant.Edit{
 		{"latest.go", "if !all[i].obsolete {", "if true {\n\t\t\tall[i].obsolete = true"}}},
 	{Name: "a look counts for what came behind it", Run: "TestLatest_IsWithinItsLimitsWheneverAFullCountSaysSo", Edits: []mutant.Edit{
