@@ -111,6 +111,10 @@ func (s *Stream) tick(now instant) {
 			s.end(engine.ErrStalled)
 			return
 		}
+		if s.waiting == 0 { // it was refused for want of memory, and nothing is under way that would tell of room
+			s.accept()
+			s.shard.ready(s)
+		}
 	case now.sub(s.sent) >= s.pace.Heartbeat && len(s.rest) == 0:
 		if s.rest = s.member.Heartbeat(); s.rest == nil {
 			s.rest = s.pace.Beat
