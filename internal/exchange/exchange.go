@@ -164,12 +164,13 @@ func (x *Exchange) Origin(ctx context.Context) (context.Context, bool) {
 }
 
 // Release lets go of the request, its response and its connection, for a stream that goes on without them. Whoever keeps
-// a context of the request finds no exchange in it any more.
+// a context of the request finds no exchange in it any more, and whoever keeps the exchange or its writer no response.
 func (x *Exchange) Release() {
 	if c := carrierOf(x.req.Context()); c != nil {
 		c.conn = nil
 	}
 	x.held.x.Store(nil)
+	x.base.ResponseWriter = released(x.base.Header())
 }
 
 // ConnContext is for [http.Server.ConnContext] of a server whose handler calls Serve first: it makes the connection known
