@@ -15,6 +15,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"reflect"
 	"slices"
 	"sync/atomic"
 
@@ -139,6 +140,13 @@ func (x *Exchange) Route() string { return x.route }
 // Conn is the connection that carries the request, where the server told of it, or nil. HTTP/2 requests
 // share theirs.
 func (x *Exchange) Conn() net.Conn { return Conn(x.req.Context()) }
+
+// Bare reports whether right below the base writer is net/http's own, so that the connection may be used past it. A
+// server that is a handler of somebody else's may have something in between that changes what is written.
+func (x *Exchange) Bare() bool {
+	t := reflect.TypeOf(x.base.ResponseWriter)
+	return t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "net/http" && t.Elem().Name() == "response"
+}
 
 // Conn is what [ConnContext] made known in ctx, or nil.
 func Conn(ctx context.Context) net.Conn {
