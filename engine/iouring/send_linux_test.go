@@ -1,7 +1,6 @@
 package iouring
 
 import (
-	"io"
 	"log/slog"
 	"testing"
 
@@ -22,7 +21,7 @@ func TestProbe_FailsWhereTheRingCanNotBeEntered(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(r.fd)
-	s := &sender{ring: r, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	s := &sender{ring: r, log: slog.New(slog.DiscardHandler)}
 	if err := s.probe(); err == nil {
 		t.Error("a ring that can't be entered counts as working")
 	}
