@@ -9,11 +9,11 @@ func (m *Member) Send(frame []byte) error {
 	if m.over || m.closing {
 		return ErrEnded
 	}
-	if len(frame) == 0 { // drivers count bytes
-		return nil
-	}
 	if len(m.queue) >= int(m.depth) || m.weight > 0 && m.queued > 0 && m.queued+len(frame) > m.weight {
 		return ErrQueueFull
+	}
+	if len(frame) == 0 { // drivers count bytes
+		return nil
 	}
 	m.enqueue(frame)
 	m.wake()
