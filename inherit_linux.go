@@ -51,6 +51,9 @@ func inherited() (listeners []InheritedListener, err error) {
 			for _, l := range listeners {
 				l.Close()
 			}
+			for fd := firstInherited + i + 1; fd < firstInherited+n; fd++ {
+				_ = syscall.Close(fd) // it was passed, or there is nothing to close
+			}
 			return nil, fmt.Errorf("celeris: inherited descriptor %d (%q): %w", firstInherited+i, name, err)
 		}
 		listeners = append(listeners, InheritedListener{l, name})

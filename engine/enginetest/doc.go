@@ -38,6 +38,7 @@
 //	PolicyCatchUp                gets everything, and is not asked about again until it has
 //	PolicyLatest                 gets the newest of each key, and is told how many were skipped
 //	BurstIsNoLag                 much at once makes no reader slow that takes it
+//	LagIsSeenInSilence           a parked reader that falls behind with the last burst is judged though nothing follows
 //	CallbacksAreContained        a callback that hangs or panics concerns its own stream only
 //	HeartbeatsInSilence          one for each interval of silence, in time
 //	NoHeartbeatWhileDataFlows    none within the interval after other bytes

@@ -32,6 +32,7 @@ var rules = []rule{
 	{"PolicyCatchUp", lagConfig, policyCatchUp},
 	{"PolicyLatest", lagConfig, policyLatest},
 	{"BurstIsNoLag", lagConfig, burst},
+	{"LagIsSeenInSilence", lagConfig, lastBurst},
 	{"CallbacksAreContained", lagConfig, contained},
 
 	{"HeartbeatsInSilence", fanout.Config{}, heartbeats},

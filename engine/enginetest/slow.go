@@ -198,6 +198,21 @@ func burst(t *testing.T, w *world) {
 	}
 }
 
+// lastBurst is much at once, and then nothing, for a reader that stands still.
+func lastBurst(t *testing.T, w *world) {
+	if !w.rig.Parks {
+		return // a goroutine that waits in a write is looked at with the next event
+	}
+	v := w.watch(100)
+	w.settle()
+	v.still = true
+	w.some(100, large)
+	w.pass(2 * time.Second)
+	ask(t, v.link, 1)
+	goOn(w, v)
+	told(t, v, 1)
+}
+
 // contained has callbacks that hang and panic.
 func contained(t *testing.T, w *world) {
 	hang := make(chan struct{})

@@ -72,14 +72,16 @@ func (s *sender) send(ops []shard.Op) {
 		if s.broken || n < 2 { // for one of them a plain call is cheaper
 			s.plain.Send(ops[:n])
 		} else {
-			s.batch(ops[:n], func(c shard.Conn) int { return c.(*native.Conn).FD() })
+			done := s.batch(ops[:n], func(c shard.Conn) int { return c.(*native.Conn).FD() })
+			s.plain.Send(ops[done:n])
 		}
 		ops = ops[n:]
 	}
 }
 
-// batch makes entries sends at most.
-func (s *sender) batch(ops []shard.Op, fd func(shard.Conn) int) {
+// batch makes entries sends at most. It returns how many of them, from the first on, were made: fewer than there are if
+// the ring has failed.
+func (s *sender) batch(ops []shard.Op, fd func(shard.Conn) int) (done int) {
 	for i := range ops {
 		op := &ops[i]
 		e := sqe{opcode: opSend, fd: int32(fd(op.Conn)), msgFlag: sendFlags, user: uint64(i)}
@@ -94,18 +96,19 @@ func (s *sender) batch(ops []shard.Op, fd func(shard.Conn) int) {
 		}
 		s.ring.push(e)
 	}
-	s.wait(ops)
+	done = s.wait(ops)
 	for i := range ops {
 		clear(s.vectors[i]) // what waits here pins no log
 	}
 	runtime.KeepAlive(ops)
+	return done
 }
 
 func address(p unsafe.Pointer) uint64 { return uint64(uintptr(p)) }
 
-// wait has a batch carried out.
-func (s *sender) wait(ops []shard.Op) {
-	submitted, done := 0, 0
+// wait has a batch carried out, and returns how much of it was.
+func (s *sender) wait(ops []shard.Op) (done int) {
+	submitted := 0
 	result := func(user uint64, res int32) {
 		op := &ops[user]
 		n, errno := int(res), syscall.Errno(0)
@@ -124,13 +127,13 @@ func (s *sender) wait(ops []shard.Op) {
 		default:
 			s.fail(errno)
 			if done += s.ring.reap(result); submitted == done {
-				s.plain.Send(ops[submitted:])
-				return
+				return done
 			}
 			// What is under way refers to memory of others: it has to come back.
 		}
 		done += s.ring.reap(result)
 	}
+	return done
 }
 
 // fail gives the ring up.

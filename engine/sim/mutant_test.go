@@ -26,7 +26,7 @@ var mutants = []mutant.Mutant{
 	{Name: "passes an id over a hole", Edits: []mutant.Edit{
 		{"shard.go", "st.member.Commit(p, op.N)", "st.member.Commit(p, p.Size)"}}},
 	{Name: "beats within an event", Edits: []mutant.Edit{
-		{"stream.go", "case s.refused:\n\t\tif queued", "case s.refused && now.sub(s.sent) < s.pace.Heartbeat:\n\t\tif queued"},
+		{"stream.go", "case s.full:\n\t\tif queued", "case s.full && now.sub(s.sent) < s.pace.Heartbeat:\n\t\tif queued"},
 		{"stream.go", "s.pace.Heartbeat && len(s.rest) == 0 && !s.finished:", "s.pace.Heartbeat:"}}},
 	{Name: "beats while data flows", Run: "TestEngine/NoHeartbeatWhileDataFlows", Edits: []mutant.Edit{
 		{"shard.go", "st.sent, st.moved = now, now", "st.moved = now"}}},
@@ -39,7 +39,7 @@ var mutants = []mutant.Mutant{
 	{Name: "says refused when it is not", Run: "TestEngine", Edits: []mutant.Edit{
 		{"stream.go", "\t\ts.member.Blocked(0)\n", ""}}},
 	{Name: "does not say that it is refused", Run: "TestEngine/Policy", Edits: []mutant.Edit{
-		{"stream.go", "s.member.Blocked(s.shard.at(now).UnixNano())\n", ""}}},
+		{"stream.go", "\t\ts.member.Refused(s.shard.at(now).UnixNano())\n", ""}}},
 	{Name: "hangs its timer once", Run: "TestEngine/HeartbeatsInSilence", Edits: []mutant.Edit{
 		{"stream.go", "\t\ts.shard.ready(s)\n\t}\n\ts.shard.wheel.hang(&s.timer, s.next(now))", "\t\ts.shard.ready(s)\n\t}"}}},
 	{Name: "beats late after a refusal", Run: "TestEngine/HeartbeatsInSilence", Edits: []mutant.Edit{

@@ -15,6 +15,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"reflect"
 	"slices"
 	"sync/atomic"
 
@@ -140,6 +141,13 @@ func (x *Exchange) Route() string { return x.route }
 // share theirs.
 func (x *Exchange) Conn() net.Conn { return Conn(x.req.Context()) }
 
+// Bare reports whether right below the base writer is net/http's own, so that the connection may be used past it. A
+// server that is a handler of somebody else's may have something in between that changes what is written.
+func (x *Exchange) Bare() bool {
+	t := reflect.TypeOf(x.base.ResponseWriter)
+	return t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "net/http" && t.Elem().Name() == "response"
+}
+
 // Conn is what [ConnContext] made known in ctx, or nil.
 func Conn(ctx context.Context) net.Conn {
 	if c := carrierOf(ctx); c != nil {
@@ -164,12 +172,13 @@ func (x *Exchange) Origin(ctx context.Context) (context.Context, bool) {
 }
 
 // Release lets go of the request, its response and its connection, for a stream that goes on without them. Whoever keeps
-// a context of the request finds no exchange in it any more.
+// a context of the request finds no exchange in it any more, and whoever keeps the exchange or its writer no response.
 func (x *Exchange) Release() {
 	if c := carrierOf(x.req.Context()); c != nil {
 		c.conn = nil
 	}
 	x.held.x.Store(nil)
+	x.base.ResponseWriter = released(x.base.Header())
 }
 
 // ConnContext is for [http.Server.ConnContext] of a server whose handler calls Serve first: it makes the connection known

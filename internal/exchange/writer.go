@@ -35,6 +35,18 @@ var (
 	_ io.ReaderFrom = (*Writer)(nil)
 )
 
+// released is below a detached writer whose response is gone.
+type released http.Header
+
+// Header implements [http.ResponseWriter].
+func (h released) Header() http.Header { return http.Header(h) }
+
+// WriteHeader implements [http.ResponseWriter].
+func (released) WriteHeader(int) {}
+
+// Write implements [http.ResponseWriter].
+func (released) Write([]byte) (int, error) { return 0, ErrDetached }
+
 // Unwrap serves [http.ResponseController].
 func (w *Writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 

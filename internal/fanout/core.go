@@ -43,6 +43,7 @@ type Core struct {
 	empty    chan struct{}        // closed when the last member leaves; nil while nobody waits
 	dirty    []*Topic             // published to since the pump last looked
 	moves    []move               // joins and leaves since then
+	refusing []*Member            // whose transport began to refuse bytes since then
 	laps     []*lap               // asked for since then
 }
 

@@ -438,3 +438,19 @@ func (m *Member) Sending(since int64) { m.sending.Store(since) }
 // Blocked tells since when the transport refuses bytes, in Unix nanoseconds, or with 0 that it takes them. A
 // time in the future means: if it still does so then.
 func (m *Member) Blocked(from int64) { m.blockedFrom.Store(from) }
+
+// Refused is Blocked for a transport that has just begun to refuse bytes. The member is looked at even if nothing more is
+// published.
+func (m *Member) Refused(from int64) {
+	m.Blocked(from)
+	c := m.Core()
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	if !c.stopped {
+		c.refusing = append(c.refusing, m)
+	}
+	c.mu.Unlock()
+	c.pump.kick()
+}

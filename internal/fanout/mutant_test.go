@@ -89,6 +89,8 @@ var mutants = []mutant.Mutant{
 		{"latest.go", "m.skipped += int32(n)", ""}}},
 	{Name: "skips what nothing supersedes", Edits: []mutant.Edit{
 		{"latest.go", "if !all[i].obsolete {", "if true {\n\t\t\tall[i].obsolete = true"}}},
+	{Name: "a refusal waits for the next event", Run: "TestSlow_IsSeenThoughNothingFollows", Edits: []mutant.Edit{
+		{"member.go", "\t\tc.refusing = append(c.refusing, m)\n", ""}}},
 	{Name: "a look counts for what came behind it", Run: "TestLatest_IsWithinItsLimitsWheneverAFullCountSaysSo", Edits: []mutant.Edit{
 		{"latest.go", "m.within(l.frames+frames, l.bytes+bytes)", "m.within(l.frames+0*frames, l.bytes+0*bytes)"}}},
 	{Name: "the pump looks as long as there is somebody", Run: "TestPump_", Edits: []mutant.Edit{

@@ -108,9 +108,9 @@ func (p *pump) run() {
 func (p *pump) round() {
 	c := p.core
 	c.mu.Lock()
-	moves, dirty := c.moves, c.dirty
+	moves, dirty, refusing := c.moves, c.dirty, c.refusing
 	p.laps = append(p.laps, c.laps...)
-	c.moves, c.dirty, c.laps = nil, nil, nil
+	c.moves, c.dirty, c.laps, c.refusing = nil, nil, nil, nil
 	for _, t := range dirty {
 		t.dirty = false
 	}
@@ -135,6 +135,11 @@ func (p *pump) round() {
 			if m.blockedFrom.Load() != 0 {
 				p.watch(m)
 			}
+		}
+	}
+	for _, m := range refusing {
+		if m.blockedFrom.Load() != 0 {
+			p.watch(m)
 		}
 	}
 }

@@ -1,7 +1,8 @@
 package fanout
 
 // Send queues a frame for this member alone, behind everything published before the call. It does not copy
-// frame. It answers ErrQueueFull when the queue holds as many as it may, and ErrEnded after the end.
+// frame, and sends nothing if that is empty. It answers ErrQueueFull when the queue holds as many as it may, and ErrEnded
+// after the end.
 func (m *Member) Send(frame []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -10,6 +11,9 @@ func (m *Member) Send(frame []byte) error {
 	}
 	if len(m.queue) >= int(m.depth) || m.weight > 0 && m.queued > 0 && m.queued+len(frame) > m.weight {
 		return ErrQueueFull
+	}
+	if len(frame) == 0 { // drivers count bytes
+		return nil
 	}
 	m.enqueue(frame)
 	m.wake()

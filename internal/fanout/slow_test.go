@@ -112,6 +112,25 @@ func TestSlow_IsJudgedWhenTheTransportStillRefusesThen(t *testing.T) {
 	})
 }
 
+func TestSlow_IsSeenThoughNothingFollows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		c := newTestCore(t, Config{SubscriberBuffer: 2, OnSlow: func(Owner, Lag) Verdict {
+			asked++
+			return Drop
+		}})
+		p := open(t, c, "", "a")
+		p.expect(t, "")
+		publishAll(t, c, 1, 5, "a")
+		synctest.Wait() // the pump has done what there was to do
+		p.Refused(time.Now().UnixNano())
+		synctest.Wait()
+		if asked != 1 {
+			t.Errorf("OnSlow was asked %d times, want once", asked)
+		}
+	})
+}
+
 func TestSlow_AsksOncePerEpisode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lags []Lag

@@ -98,7 +98,8 @@ func noBreak(r rune) rune {
 func (c *Client) LastEventID() string { return lastEventID(c.Request()) }
 
 // Request is the request that the stream began with, or one like it: a parked stream keeps it in a packed form and makes
-// a new one for each call. Its body and its context are over. PathValue works for the wildcards of its route.
+// a new one for each call. Its body is over; its context is, or is that of the client. PathValue works for the wildcards
+// of its route.
 func (c *Client) Request() *http.Request {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -241,7 +241,7 @@ func (v *visit) run(ok bool) {
 		return
 	}
 	end, clean := v.stream.Run(v.member)
-	if clean && v.detached && v.x.Request().ProtoMajor == 1 {
+	if clean && v.detached && v.x.Request().ProtoMajor == 1 && v.x.Bare() {
 		std.Linger(v.x.Conn())
 	}
 	v.ended(end)

@@ -29,8 +29,11 @@ func pack(r *http.Request, local net.Addr) (_ packed, ok bool) {
 		}
 	}
 	rewritten := ""
-	if u, err := url.ParseRequestURI(r.RequestURI); err != nil || *u != *r.URL {
+	if u, err := url.ParseRequestURI(r.RequestURI); err != nil || !sameURL(u, r.URL) {
 		rewritten = r.URL.String()
+		if u, err := url.Parse(rewritten); rewritten == "" || err != nil || !sameURL(u, r.URL) {
+			return "", false // it would come back as another
+		}
 	}
 	add(r.RemoteAddr, packAddr(local), r.Proto, r.RequestURI, rewritten, r.Host, r.Pattern)
 	for name := range wildcards(r.Pattern) {
@@ -42,6 +45,12 @@ func pack(r *http.Request, local net.Addr) (_ packed, ok bool) {
 		}
 	}
 	return packed(b), true
+}
+
+func sameURL(a, b *url.URL) bool {
+	x, y := *a, *b
+	x.User, y.User = nil, nil
+	return x == y && (a.User == b.User || a.User != nil && b.User != nil && *a.User == *b.User)
 }
 
 // field takes the first field off.

@@ -104,7 +104,16 @@ func TestPack_LeavesOthersAlone(t *testing.T) {
 	if err := parsed.ParseForm(); err != nil {
 		t.Fatal(err)
 	}
-	for name, r := range map[string]*http.Request{"POST": post, "parsed": parsed} {
+	rewritten := func(path string) *http.Request {
+		r := httptest.NewRequest("GET", "/api", nil)
+		r.RequestURI = "/api"
+		r.URL = &url.URL{Path: path}
+		return r
+	}
+	for name, r := range map[string]*http.Request{
+		"POST": post, "parsed": parsed,
+		"without a path": rewritten(""), "path like a host": rewritten("//host/x"), "path like a scheme": rewritten("a:b"),
+	} {
 		if _, ok := pack(r, someAddr); ok {
 			t.Errorf("%s: packed, though something would be lost", name)
 		}

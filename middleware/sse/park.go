@@ -9,7 +9,7 @@ import (
 
 // park hands the connection of a detached stream to the server's engine, and reports false if that can't be.
 func (v *visit) park() bool {
-	if !v.detached || v.host == nil || v.host.Engine == nil || v.x.Request().ProtoMajor != 1 || v.x.Conn() == nil {
+	if !v.detached || v.host == nil || v.host.Engine == nil || v.x.Request().ProtoMajor != 1 || !v.x.Bare() || v.x.Conn() == nil {
 		return false
 	}
 	e := v.host.Engine(v.x.Conn())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"syscall"
 	"time"
@@ -91,8 +92,13 @@ func (c *Conn) tune(maxStall time.Duration, buffer int) {
 	}
 	_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent)
 	if maxStall > 0 {
-		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int((maxStall + userTimeoutMargin).Milliseconds()))
+		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, userTimeout(maxStall))
 	}
+}
+
+// userTimeout is TCP_USER_TIMEOUT in milliseconds, of which the kernel takes 31 bits.
+func userTimeout(maxStall time.Duration) int {
+	return int(min(maxStall.Milliseconds()+userTimeoutMargin.Milliseconds(), math.MaxInt32))
 }
 
 // FD is the descriptor, for who sends.

@@ -229,6 +229,7 @@ func (s *Shard) prepare(st *Stream, now instant) {
 		st.finish(now)
 		return
 	} else if status = st.member.Plan(p, batchBytes); p.Size == 0 {
+		st.full = false
 		if status == fanout.Finished {
 			st.finish(now)
 		}

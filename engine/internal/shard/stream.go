@@ -34,7 +34,7 @@ type Stream struct {
 	// For the shard's goroutine.
 	state    state
 	refused  bool // its connection is armed
-	full     bool // it has refused bytes since it last took all that there was
+	full     bool // it has refused bytes since it last had none to take
 	finished bool // nothing comes behind rest
 	aged     bool // its owner was told of its age
 	member   *fanout.Member
@@ -68,7 +68,7 @@ func (s *Stream) next(now instant) instant {
 	switch {
 	case s.state == lingering:
 		return s.moved
-	case s.refused:
+	case s.full:
 		// It may be over long before that, and then a heartbeat must not be late.
 		look := min(s.pace.MaxStall/4, s.pace.Heartbeat)
 		return min(s.moved.add(s.pace.MaxStall), s.age(now.add(look)))
@@ -106,12 +106,16 @@ func (s *Stream) tick(now instant) {
 	case s.pace.MaxAge > 0 && !s.aged && now >= s.born.add(s.pace.MaxAge):
 		s.aged = true
 		s.owner.OnAge()
-	case s.refused:
+	case s.full:
 		if queued := int32(s.conn.Queued()); queued < s.waiting {
 			s.moved, s.waiting = now, queued
 		} else if now.sub(s.moved) >= s.pace.MaxStall {
 			s.end(engine.ErrStalled)
 			return
+		}
+		if s.waiting == 0 { // it was refused for want of memory, and nothing is under way that would tell of room
+			s.accept()
+			s.shard.ready(s)
 		}
 	case now.sub(s.sent) >= s.pace.Heartbeat && len(s.rest) == 0 && !s.finished:
 		if s.rest = s.member.Heartbeat(); s.rest == nil {
@@ -133,8 +137,8 @@ func (s *Stream) refuse(now instant) {
 	if !s.refused {
 		s.refused = true
 		s.shard.refused.Add(1)
+		s.member.Refused(s.shard.at(now).UnixNano())
 	}
-	s.member.Blocked(s.shard.at(now).UnixNano())
 	s.conn.Arm()
 	s.shard.wheel.hang(&s.timer, s.next(now))
 }
