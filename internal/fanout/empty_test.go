@@ -1,6 +1,9 @@
 package fanout
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+)
 
 func TestSend_OfNothingSendsNothing(t *testing.T) {
 	m := NewMember(sleeper{}, newPeer(1), 9)
@@ -12,10 +15,7 @@ func TestSend_OfNothingSendsNothing(t *testing.T) {
 	var p Plan
 	for _, want := range []string{"data: 1\n\n", "data: 2\n\n", ""} {
 		m.Plan(&p, 1<<10)
-		got := ""
-		for _, b := range p.Bufs {
-			got += string(b)
-		}
+		got := string(bytes.Join(p.Bufs, nil))
 		if got != want || len(p.Bufs) > 1 {
 			t.Fatalf("planned %d pieces, %q, want %q", len(p.Bufs), got, want)
 		}
