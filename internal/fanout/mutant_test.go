@@ -36,7 +36,7 @@ var mutants = []mutant.Mutant{
 	{Name: "topic named twice takes the frame twice", Edits: []mutant.Edit{
 		{"core.go", "topics = slices.Compact(slices.Sorted(slices.Values(topics)))", "topics = slices.Sorted(slices.Values(topics))"}}},
 	{Name: "judged before it was sent", Edits: []mutant.Edit{
-		{"pump.go", "if m.blockedFrom.Load() != 0 {", "if m.blockedFrom.CompareAndSwap(0, 1); true {"}}},
+		{"pump.go", "\t\t\tm.wake()\n\t\t\tif m.blockedFrom.Load() != 0 {", "\t\t\tm.wake()\n\t\t\tif m.blockedFrom.CompareAndSwap(0, 1); true {"}}},
 	{Name: "replay counts as lag", Edits: []mutant.Edit{
 		{"loss.go", "case !m.armed || m.deciding:", "case m.deciding:"}}},
 	{Name: "every publish asks again", Edits: []mutant.Edit{

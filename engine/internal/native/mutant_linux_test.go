@@ -67,7 +67,7 @@ var mutants = []mutant.Mutant{
 	{Name: "overrules the program", Run: "TestTake_RespectsWhatTheProgramHasSet", Edits: []mutant.Edit{
 		{"conn_linux.go", "locked&unix.SOCK_SNDBUF_LOCK == 0", "true"}}},
 	{Name: "user timeout below MaxStall", Run: "TestTake_SetsWhatAStreamWants", Edits: []mutant.Edit{
-		{"conn_linux.go", "(maxStall + userTimeoutMargin)", "(maxStall - maxStall/2)"}}},
+		{"conn_linux.go", "maxStall.Milliseconds()+userTimeoutMargin.Milliseconds()", "maxStall.Milliseconds()/2"}}},
 	{Name: "misses the end of the input", Run: "TestPoller_TellsWhatComes", Edits: []mutant.Edit{
 		{"conn_linux.go", "case err != nil || k == 0:\n\t\t\treturn n, true", "case err != nil || k == 0:\n\t\t\treturn n, false"}}},
 	{Name: "one that is not watched goes on", Run: "TestConn_ThatCannotBeWatchedIsOver", Edits: []mutant.Edit{
