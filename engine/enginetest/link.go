@@ -32,6 +32,7 @@ type link struct {
 	accepted []int // private frames that have to arrive
 	finished bool  // by its owner, with a farewell
 	left     bool  // by the client, which looks at it no more
+	turned   bool  // away by net/http, whose request ended amid its head: what comes is no stream
 	checked  bool
 	got      int       // bytes of the stream that the client has read
 	read     time.Time // when it last did so before the end

@@ -158,6 +158,9 @@ func (v *viewer) pull(n int) (got int) {
 }
 
 func (v *viewer) feed(p []byte) {
+	if v.link.turned {
+		return
+	}
 	v.rest = append(v.rest, p...)
 	if v.begun {
 		v.link.got += len(p)
@@ -169,6 +172,10 @@ func (v *viewer) feed(p []byte) {
 		case bytes.HasPrefix(v.rest, http):
 			i := bytes.Index(v.rest, []byte("\r\n\r\n"))
 			if i < 0 {
+				return
+			}
+			if !bytes.HasPrefix(v.rest, []byte("HTTP/1.1 200 ")) {
+				v.link.turned, v.rest = true, nil
 				return
 			}
 			v.rest = v.rest[i+4:]
