@@ -73,10 +73,11 @@ func (p *parking) settle(e engine.Engine) {
 // close ends the server's own engine; none is opened after it.
 func (p *parking) close() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.settled = true
-	if p.own {
-		p.engine.Close()
+	e, own := p.engine, p.own
+	p.mu.Unlock()
+	if own {
+		e.Close() // it waits for its shards: not under the lock
 	}
 }
 

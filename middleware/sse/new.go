@@ -18,8 +18,8 @@ import (
 // New returns a handler that answers with an event stream; it also serves plain net/http. A mistake in cfg panics.
 //
 // A request that does not accept text/event-stream gets 406, one whose writer can't flush 500, and HEAD the headers
-// of a stream, without asking Topics or OnConnect. The headers reach the client at once, with the reconnection time and, with a broker, the position from
-// which the stream goes on. Middleware around the handler unwinds when the stream has begun, unless it transforms
+// of a stream, without asking Topics or OnConnect. The headers reach the client at once, with the reconnection time and,
+// with a broker, the position from which the stream goes on. Middleware around the handler unwinds when the stream has begun, unless it transforms
 // what is written: then it stays in the way until the stream has ended.
 func New(cfg Config) celeris.HandlerFunc {
 	s := settle(cfg)
