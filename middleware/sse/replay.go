@@ -97,6 +97,15 @@ type Rotator interface {
 	Rotate(ctx context.Context, stream, oldEpoch string) (epoch string, err error)
 }
 
+// Flusher is the ability of a [ReplayStore] whose Append answers before its record is stored.
+type Flusher interface {
+	// Flush returns when all that was appended before the call is stored, with the first error since the last Flush
+	// of a record that could not be.
+	Flush(ctx context.Context) error
+	// Stored returns the newest position of the stream up to which every record is stored.
+	Stored(stream string) uint64
+}
+
 // FormatID returns the ID of a position: "<epoch>-<position>" with the
 // position in decimal. The epoch has to be one that [ParseID] accepts.
 func FormatID(epoch string, position uint64) string {
