@@ -1,0 +1,102 @@
+package wsspec
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+)
+
+// say sends bytes at once.
+func say(b ...[]byte) step {
+	all := join(b...)
+	return func(c *conn) error { return c.write(all) }
+}
+
+// chop sends bytes in portions of n, each in a packet of its own as far as the system lets it.
+func chop(n int, b []byte) step {
+	return func(c *conn) error {
+		for portion := range slices.Chunk(b, n) {
+			if err := c.write(portion); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// echo demands a message.
+func echo(op byte, data []byte) step { return want(received{op: op, data: data}) }
+
+// pong demands a pong.
+func pong(data []byte) step { return want(received{op: opPong, data: data}) }
+
+func want(w received) step {
+	return func(c *conn) error {
+		r, err := c.next()
+		if err != nil {
+			return fmt.Errorf("want %v: %w", w, err)
+		}
+		if r.op != w.op || !bytes.Equal(r.data, w.data) {
+			return fmt.Errorf("got %v, want %v", r, w)
+		}
+		return nil
+	}
+}
+
+// refuse demands that the server fails the connection: a close frame with one of the codes, then its end.
+func refuse(codes ...int) step {
+	return func(c *conn) error { return c.closed(codes...) }
+}
+
+// aside sends while the steps go on, for what doesn't fit the buffers between the two ends.
+func aside(b []byte, steps ...step) step {
+	return func(c *conn) error {
+		sent := make(chan error, 1)
+		go func() { sent <- c.write(b) }()
+		for _, do := range steps {
+			if err := do(c); err != nil {
+				c.raw.Close()
+				return errors.Join(err, <-sent)
+			}
+		}
+		return <-sent
+	}
+}
+
+// answer demands a response to a handshake with one of the statuses, whose header passes a check.
+func answer(check func(http.Header) error, statuses ...int) step {
+	return func(c *conn) error {
+		response, err := c.response(http.MethodGet)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		if !slices.Contains(statuses, response.StatusCode) {
+			return fmt.Errorf("status %d, want %v", response.StatusCode, statuses)
+		}
+		if response.StatusCode != http.StatusSwitchingProtocols {
+			if _, err := io.Copy(io.Discard, response.Body); err != nil {
+				return fmt.Errorf("body of the refusal: %w", err)
+			}
+		}
+		if check == nil {
+			return nil
+		}
+		return check(response.Header)
+	}
+}
+
+// then makes several steps one.
+func then(steps ...step) step {
+	return func(c *conn) error {
+		for _, do := range steps {
+			if err := do(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
