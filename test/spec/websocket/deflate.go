@@ -5,13 +5,22 @@ type deflater struct {
 	bits     int  // log2 of the window
 	takeover bool // messages refer to the ones before
 	history  []byte
+	before   int                // bytes that were in front of history
+	seen     [1 << hashBits]int // one behind the newest place of three bytes, by their hash, counted from the first byte of all
 	writer   bitWriter
+}
+
+const hashBits = 12
+
+func hash(b []byte) uint32 {
+	return (uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16) * 0x9E3779B1 >> (32 - hashBits)
 }
 
 // message returns the payload of a compressed message: RFC 7692 section 7.2.1.
 func (d *deflater) message(data []byte) []byte {
 	d.writer = bitWriter{}
 	if !d.takeover {
+		d.before += len(d.history)
 		d.history = nil
 	}
 	d.block(data)
@@ -25,14 +34,11 @@ func (d *deflater) block(data []byte) {
 	w := &d.writer
 	w.bits(0b010, 3)
 	all := append(d.history[:len(d.history):len(d.history)], data...)
-	seen := map[[3]byte]int{}
-	for i := range len(d.history) - 2 {
-		seen[[3]byte(all[i:])] = i
-	}
 	for i := len(d.history); i < len(all); {
 		length, from := 1, 0
 		if i+3 <= len(all) {
-			if at, ok := seen[[3]byte(all[i:])]; ok && i-at <= 1<<d.bits {
+			at := d.seen[hash(all[i:])] - 1 - d.before
+			if at >= 0 && i-at <= 1<<d.bits && [3]byte(all[at:]) == [3]byte(all[i:]) {
 				for length = 3; i+length < len(all) && length < 258 && all[at+length] == all[i+length]; length++ {
 				}
 				from = i - at
@@ -46,13 +52,15 @@ func (d *deflater) block(data []byte) {
 		}
 		for range length {
 			if i+3 <= len(all) {
-				seen[[3]byte(all[i:])] = i
+				d.seen[hash(all[i:])] = d.before + i + 1
 			}
 			i++
 		}
 	}
 	w.literal(256)
-	d.history = all[max(0, len(all)-1<<d.bits):]
+	cut := max(0, len(all)-1<<d.bits)
+	d.before += cut
+	d.history = all[cut:]
 }
 
 // bitWriter writes from the least significant bit on.

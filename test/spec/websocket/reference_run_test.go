@@ -7,6 +7,7 @@ func TestReference_PassesTheSuite(t *testing.T) {
 }
 
 func TestReference_PassesWithoutCompression(t *testing.T) {
+	t.Parallel()
 	target := startReference(t, "no compression").target()
 	target.Deflate = false
 	for name, err := range Check(t.Context(), target, nil) {

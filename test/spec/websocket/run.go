@@ -66,14 +66,19 @@ const atOnce = 8
 
 // Check tries the cases that want selects, all if it is nil, and returns what is wrong, by the name of the case.
 func Check(ctx context.Context, target Target, want func(name string) bool) map[string]error {
+	cases := Cases(target)
+	if want != nil {
+		cases = slices.DeleteFunc(cases, func(c Case) bool { return !want(c.Name) })
+	}
+	return check(ctx, target, cases)
+}
+
+func check(ctx context.Context, target Target, cases []Case) map[string]error {
 	var mu sync.Mutex // guards failed
 	failed := map[string]error{}
 	var wg sync.WaitGroup
 	room := make(chan struct{}, atOnce)
-	for _, c := range Cases(target) {
-		if want != nil && !want(c.Name) {
-			continue
-		}
+	for _, c := range cases {
 		room <- struct{}{}
 		wg.Go(func() {
 			if err := c.try(ctx, target); err != nil {
