@@ -76,7 +76,8 @@ func refusals() []Case {
 		return nil
 	}
 	one := func(name, value string) map[string]string { return map[string]string{name: value} }
-	cases := []Case{
+	return []Case{
+		{Name: "4.2.1/HEAD", raw: true, steps: []step{ask(one("line", "HEAD {path} HTTP/1.1")), answerTo(http.MethodHead, nil, method, bad)}},
 		refuses("no Upgrade", one("Upgrade", "-"), nil, upgrade, bad),
 		refuses("Upgrade to something else", one("Upgrade", "h2c"), nil, upgrade, bad),
 		refuses("Upgrade of a longer word", one("Upgrade", "websocketx"), nil, upgrade, bad),
@@ -96,7 +97,6 @@ func refusals() []Case {
 		refuses("two keys", one("Sec-WebSocket-Key", sampleKey+"\r\nSec-WebSocket-Key: "+sampleKey), nil, bad),
 		refuses("no Host", one("Host", "-"), nil, bad),
 		refuses("POST", one("line", "POST {path} HTTP/1.1"), nil, method, bad),
-		refuses("HEAD", one("line", "HEAD {path} HTTP/1.1"), nil, method, bad),
 		refuses("HTTP/1.0", one("line", "GET {path} HTTP/1.0"), nil, bad, upgrade, http.StatusHTTPVersionNotSupported),
 		refuses("another origin", one("Host", "server.example\r\nOrigin: http://evil.example"), nil, forbidden),
 		refuses("an origin that ends like the host", one("Host", "server.example\r\nOrigin: http://evilserver.example"), nil, forbidden),
@@ -107,5 +107,4 @@ func refusals() []Case {
 		refuses("an origin that is none", one("Host", "server.example\r\nOrigin: ://"), nil, forbidden),
 		refuses("the host as user of another origin", one("Host", "server.example\r\nOrigin: http://server.example@evil.example"), nil, forbidden),
 	}
-	return cases
 }

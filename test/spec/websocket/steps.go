@@ -68,8 +68,12 @@ func aside(b []byte, steps ...step) step {
 
 // answer demands a response to a handshake with one of the statuses, whose header passes a check.
 func answer(check func(http.Header) error, statuses ...int) step {
+	return answerTo(http.MethodGet, check, statuses...)
+}
+
+func answerTo(method string, check func(http.Header) error, statuses ...int) step {
 	return func(c *conn) error {
-		response, err := c.response(http.MethodGet)
+		response, err := c.response(method)
 		if err != nil {
 			return err
 		}
