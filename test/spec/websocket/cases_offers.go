@@ -21,18 +21,18 @@ func offers(deflate bool) []Case {
 		"permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12; client_max_window_bits=12",
 		"x-unknown, permessage-deflate",
 		"x-unknown; permessage-deflate, permessage-deflate",
-		`x-unknown; a="b, c; d", permessage-deflate`,
-		`x-unknown; a="b\",permessage-deflate; x", permessage-deflate`,
+		`x-unknown; a="b", permessage-deflate`,
+		`x-unknown; a="\b", permessage-deflate`,
 	} {
 		add("accepts "+o, accepted7692, o)
 	}
 	for _, p := range []string{
-		"server_max_window_bits", "server_max_window_bits=", "server_max_window_bits=7", "server_max_window_bits=16",
+		"server_max_window_bits", "server_max_window_bits=7", "server_max_window_bits=16",
 		"server_max_window_bits=0", "server_max_window_bits=010", "server_max_window_bits=+10", "server_max_window_bits=1e1",
 		"server_max_window_bits=99999999999999999999", "server_max_window_bits=abc", `server_max_window_bits="10"`,
 		"client_max_window_bits=7", "client_max_window_bits=16", "client_max_window_bits=08", "client_max_window_bits=x",
-		`client_max_window_bits="12"`, "client_max_window_bits=",
-		"server_no_context_takeover=1", "client_no_context_takeover=true", `client_no_context_takeover=""`,
+		`client_max_window_bits="12"`,
+		"server_no_context_takeover=1", "client_no_context_takeover=true",
 		"unknown", "unknown=1", "server_no_context_takeoverx",
 		"server_no_context_takeover; server_no_context_takeover", "client_no_context_takeover; client_no_context_takeover",
 		"server_max_window_bits=10; server_max_window_bits=10", "client_max_window_bits; client_max_window_bits=10",
@@ -69,7 +69,8 @@ func offers(deflate bool) []Case {
 			return nil
 		}, fmt.Sprintf("permessage-deflate; client_max_window_bits=%d", bits))
 	}
-	for _, o := range []string{"permessage-deflate;", ";", ",permessage-deflate; =10", "permessage-deflate; a b", `permessage-deflate; a="b`, "permessage-deflate; a=\x01"} {
+	for _, o := range []string{"permessage-deflate;", ";", ",permessage-deflate; =10", "permessage-deflate; a b", `permessage-deflate; a="b`, "permessage-deflate; a=\x01",
+		"permessage-deflate; server_max_window_bits=", `permessage-deflate; client_no_context_takeover=""`, `permessage-deflate; a="b, c; d"`} {
 		cases = append(cases, malformed(o))
 	}
 	return cases

@@ -23,12 +23,6 @@ func (p *echoing) fragment(first byte, length uint64) error {
 			return failing(1007)
 		}
 	}
-	if p.first&rsv1Bit != 0 && first&finBit == 0 && !p.has("inflates whole messages only") {
-		w := p.window
-		if _, err := w.message(p.data); errors.Is(err, errTooMuch) {
-			return failing(1009)
-		}
-	}
 	if text && !p.has("text is judged when it is whole") && !begins(p.data) {
 		return failing(1007)
 	}

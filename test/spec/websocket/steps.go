@@ -46,6 +46,30 @@ func want(w received) step {
 	}
 }
 
+// mixed demands text messages in order, and pongs in order, of which all but the last may be left out: section 5.5.3. A
+// pong may overtake messages, and messages a pong.
+func mixed(pings []string, messages ...string) step {
+	return func(c *conn) error {
+		got, answered := 0, 0
+		for got < len(messages) || answered < len(pings) {
+			r, err := c.next()
+			if err != nil {
+				return fmt.Errorf("with %d of %d messages and ping %d of %d answered: %w", got, len(messages), answered, len(pings), err)
+			}
+			if r.op == opText && got < len(messages) && string(r.data) == messages[got] {
+				got++
+				continue
+			}
+			ping := slices.Index(pings[answered:], string(r.data))
+			if r.op != opPong || ping < 0 {
+				return fmt.Errorf("got %v, with %d of %d messages and ping %d of %d answered", r, got, len(messages), answered, len(pings))
+			}
+			answered += ping + 1
+		}
+		return nil
+	}
+}
+
 // refuse demands that the server fails the connection: a close frame with one of the codes, then its end.
 func refuse(codes ...int) step {
 	return func(c *conn) error { return c.closed(codes...) }
