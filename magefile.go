@@ -123,6 +123,10 @@ func BenchcmpSSE(ctx context.Context) error {
 	return run(ctx, ".", program, root)
 }
 
+// TestAutobahn has the fuzzing client of the Autobahn|Testsuite try the WebSocket server on every engine. It takes wstest
+// or Docker, and says so where there is neither.
+func TestAutobahn(ctx context.Context) error { return run(ctx, ".", "go", "run", "./test/autobahn") }
+
 // Fuzz runs each fuzz target that matches FUZZ (all) in PKG (./...) for FUZZTIME (20s).
 func Fuzz(ctx context.Context) error {
 	filter, err := regexp.Compile(env("FUZZ", "."))
