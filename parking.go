@@ -8,21 +8,22 @@ import (
 
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/exchange"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // parking is what a server parks streams with. Its own engine is opened for the first connection, or listener, that it
 // may be able to serve: it costs goroutines and descriptors.
 type parking struct {
-	open func() engine.Engine
+	open func() park.Engine
 
 	mu      sync.Mutex // guards what follows
 	settled bool
-	engine  engine.Engine // nil if every stream has a goroutine
-	own     bool          // open made it
+	engine  park.Engine // nil if every stream has a goroutine
+	own     bool        // open made it
 }
 
 // on returns the engine that parks streams on c, or nil.
-func (p *parking) on(c net.Conn) engine.Engine {
+func (p *parking) on(c net.Conn) park.Engine {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch c.(type) {
@@ -52,14 +53,14 @@ func (p *parking) listen(l net.Listener, tls bool) string {
 }
 
 // now returns the engine that was opened, or nil.
-func (p *parking) now() engine.Engine {
+func (p *parking) now() park.Engine {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.engine
 }
 
 // settle decides, the first time: for e or, if that is nil, for the server's own.
-func (p *parking) settle(e engine.Engine) {
+func (p *parking) settle(e park.Engine) {
 	if p.settled {
 		return
 	}

@@ -12,8 +12,8 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/exchange"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // listening is one call of Serve.
@@ -141,7 +141,7 @@ func (s *Server) newListening(ctx context.Context, l net.Listener) *listening {
 }
 
 // parker is a listener that brings the engine which parks the streams of its connections. It outlives the server.
-type parker interface{ Engine() engine.Engine }
+type parker interface{ Engine() park.Engine }
 
 // open makes a listener known to Shutdown, and reports false if that was called already.
 func (s *Server) open(ln *listening, l net.Listener) bool {

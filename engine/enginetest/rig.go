@@ -18,6 +18,7 @@ import (
 	"github.com/goceleris/celeris/engine/std"
 	"github.com/goceleris/celeris/internal/fanout"
 	"github.com/goceleris/celeris/internal/memnet"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // Rig is one way of driving streams. It is made, used and closed inside one bubble of testing/synctest.
@@ -39,7 +40,7 @@ type Stream struct {
 	// First is what the client gets before anything of Member.
 	First []byte
 	// Parking says how it is driven.
-	Parking engine.Parking
+	Parking park.Parking
 
 	to  atomic.Pointer[fanout.Driver]
 	cut atomic.Bool
@@ -72,7 +73,7 @@ func (s *Stream) Interrupt() {
 }
 
 // Parked returns a rig that parks streams on e, which must take connections of package memnet.
-func Parked(t testing.TB, e engine.Engine) Rig {
+func Parked(t testing.TB, e park.Engine) Rig {
 	t.Helper()
 	var opening sync.WaitGroup
 	var mu sync.Mutex

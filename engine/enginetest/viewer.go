@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 	"github.com/goceleris/celeris/internal/sseparse"
 )
 
@@ -62,7 +62,7 @@ func (v *viewer) connect() *link {
 	w := v.w
 	l := &link{v: v, buffer: w.buffer, read: time.Now()}
 	pace := w.pace
-	s := &Stream{Parking: engine.Parking{Pace: &pace, Owner: l, Born: time.Now()}}
+	s := &Stream{Parking: park.Parking{Pace: &pace, Owner: l, Born: time.Now()}}
 	l.stream, v.link = s, l
 	s.Member = fanout.NewMember(s, l, 4)
 

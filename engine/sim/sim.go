@@ -13,6 +13,7 @@ import (
 	"github.com/goceleris/celeris/engine/internal/shard"
 	"github.com/goceleris/celeris/internal/fanout"
 	"github.com/goceleris/celeris/internal/memnet"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // Engine parks streams on one shard. Its methods may be called from any goroutine.
@@ -21,7 +22,7 @@ type Engine struct {
 	shard   *shard.Shard
 }
 
-var _ engine.Engine = (*Engine)(nil)
+var _ park.Engine = (*Engine)(nil)
 
 // New returns an engine that runs one goroutine until Close.
 func New() *Engine {
@@ -38,8 +39,8 @@ func (e *Engine) Parks(c net.Conn) bool {
 	return ok
 }
 
-// Park implements [engine.Engine].
-func (e *Engine) Park(c net.Conn, m *fanout.Member, p engine.Parking) fanout.Driver {
+// Park implements [park.Engine].
+func (e *Engine) Park(c net.Conn, m *fanout.Member, p park.Parking) fanout.Driver {
 	return e.shard.Park(&conn{backend: e.backend, net: c.(*memnet.Conn)}, m, p)
 }
 

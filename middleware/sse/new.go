@@ -13,6 +13,7 @@ import (
 	"github.com/goceleris/celeris/engine/std"
 	"github.com/goceleris/celeris/internal/exchange"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // New returns a handler that answers with an event stream; it also serves plain net/http. A mistake in cfg panics.
@@ -100,7 +101,7 @@ type visit struct {
 	done     chan struct{} // closed when the stream has ended; nil unless Handler's goroutine was started, which then runs OnDisconnect
 }
 
-var _ engine.Owner = (*visit)(nil)
+var _ park.Owner = (*visit)(nil)
 
 // beat is a comment: it breaks a silence where there is no position to tell.
 var beat = []byte(":\n\n")
@@ -247,7 +248,7 @@ func (v *visit) run(ok bool) {
 	v.ended(end)
 }
 
-// OnAge implements [engine.Owner].
+// OnAge implements [park.Owner].
 func (v *visit) OnAge() { v.say(ErrMaxAge, true) }
 
 // ended is over and tell on the goroutine that ran the stream.

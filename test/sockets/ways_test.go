@@ -10,26 +10,26 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/engine/epoll"
 	"github.com/goceleris/celeris/engine/iouring"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // way is what carries a stream, and what drives it.
 type way struct {
 	name string
 	// open makes the engine that parks streams; nil where each has a goroutine.
-	open func(sendBuffer int) (engine.Engine, error)
+	open func(sendBuffer int) (park.Engine, error)
 	h2   bool
 	tls  bool
 }
 
 var (
-	onEpoll = way{name: "epoll", open: func(n int) (engine.Engine, error) {
-		return epoll.New(&epoll.Options{SendBuffer: n, Logger: quiet})
+	onEpoll = way{name: "epoll", open: func(n int) (park.Engine, error) {
+		return epoll.New(park.Options{SendBuffer: n, Logger: quiet})
 	}}
-	onIOUring = way{name: "iouring", open: func(n int) (engine.Engine, error) {
-		return iouring.New(&iouring.Options{SendBuffer: n, Logger: quiet})
+	onIOUring = way{name: "iouring", open: func(n int) (park.Engine, error) {
+		return iouring.New(park.Options{SendBuffer: n, Logger: quiet})
 	}}
 	onH1  = way{name: "std"}
 	onH2C = way{name: "std h2c", h2: true}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 const (
@@ -56,7 +57,7 @@ func New(b Backend) *Shard {
 
 // Park makes m's stream on conn one of the shard's. The first bytes of the stream have been sent. A shard that has ended
 // cuts it.
-func (s *Shard) Park(conn Conn, m *fanout.Member, cfg engine.Parking) *Stream {
+func (s *Shard) Park(conn Conn, m *fanout.Member, cfg park.Parking) *Stream {
 	st := &Stream{
 		shard: s, conn: conn, member: m, pace: cfg.Pace, owner: cfg.Owner,
 		born: instant(cfg.Born.Sub(s.born)), bytes: cfg.Sent,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 const (
@@ -48,8 +49,8 @@ type Stream struct {
 	timer    node
 	born     instant
 	reason   error
-	pace     *engine.Pace
-	owner    engine.Owner
+	pace     *park.Pace
+	owner    park.Owner
 }
 
 var _ fanout.Driver = (*Stream)(nil)

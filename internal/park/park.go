@@ -1,9 +1,12 @@
-package engine
+// Package park is the contract between those who have a stream and the engines that drive it without a goroutine.
+package park
 
 import (
+	"log/slog"
 	"net"
 	"time"
 
+	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
 )
 
@@ -17,7 +20,7 @@ type Engine interface {
 	// returns the driver of m.
 	Park(c net.Conn, m *fanout.Member, p Parking) fanout.Driver
 	// Stats are counters and gauges of the moment.
-	Stats() Stats
+	Stats() engine.Stats
 	// Close cuts the streams that are left and returns when nothing of the engine runs any more.
 	Close()
 }
@@ -38,7 +41,7 @@ type Owner interface {
 	// OnAge is called once, at MaxAge.
 	OnAge()
 	// OnEnd gets the end of the stream, once, when its connection is closed.
-	OnEnd(End)
+	OnEnd(engine.End)
 }
 
 // Parking says how a parked stream is driven, and for whom.
@@ -50,13 +53,10 @@ type Parking struct {
 	Sent int64
 }
 
-// Stats are counters and gauges of an engine.
-type Stats struct {
-	Shards   int   // goroutines that drive streams
-	Streams  int   // parked now
-	Refused  int   // of them, those whose connection takes no bytes now
-	Passes   int64 // how often the ready streams were gone through
-	Sends    int64 // offers to a connection
-	Refusals int64 // offers of which it did not take all
-	Bytes    int64 // that connections took
+// Options are the choices of those who open an engine. The zero value works.
+type Options struct {
+	// SendBuffer is how many bytes the kernel may keep for one connection, SO_SNDBUF. Zero means 64 KiB.
+	SendBuffer int
+	// Logger gets what goes wrong. Nil means [slog.Default].
+	Logger *slog.Logger
 }
