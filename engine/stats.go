@@ -9,4 +9,5 @@ type Stats struct {
 	Sends    int64 // offers to a connection
 	Refusals int64 // offers of which it did not take all
 	Bytes    int64 // that connections took
+	Received int64 // bytes of peers that are listened to
 }

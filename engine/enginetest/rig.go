@@ -42,8 +42,9 @@ type Stream struct {
 	// Parking says how it is driven.
 	Parking park.Parking
 
-	to  atomic.Pointer[fanout.Driver]
-	cut atomic.Bool
+	to      atomic.Pointer[fanout.Driver]
+	cut     atomic.Bool
+	resumed atomic.Bool
 }
 
 var _ fanout.Driver = (*Stream)(nil)
@@ -54,6 +55,23 @@ func (s *Stream) DrivenBy(d fanout.Driver) {
 	d.Wake()
 	if s.cut.Load() {
 		d.Interrupt()
+	}
+	if s.resumed.Load() {
+		resumed(d)
+	}
+}
+
+// Resume has reading go on that Parking.Inbound paused.
+func (s *Stream) Resume() {
+	s.resumed.Store(true)
+	if d := s.to.Load(); d != nil {
+		resumed(*d)
+	}
+}
+
+func resumed(d fanout.Driver) {
+	if d, ok := d.(park.Driver); ok {
+		d.Resume()
 	}
 }
 

@@ -64,6 +64,9 @@ func (v *viewer) connect() *link {
 	pace := w.pace
 	s := &Stream{Parking: park.Parking{Pace: &pace, Owner: l, Born: time.Now()}}
 	l.stream, v.link = s, l
+	if w.ears != nil {
+		s.Parking.Inbound, s.Parking.Early = w.ears(l), []byte(w.early)
+	}
 	s.Member = fanout.NewMember(s, l, 4)
 
 	v.parser, v.rest, v.begun, v.spans, v.privates = &sseparse.Parser{}, nil, false, nil, nil

@@ -49,7 +49,9 @@ type world struct {
 	core   *fanout.Core
 	cfg    fanout.Config // with its defaults
 	pace   park.Pace
-	buffer int // of the next connections
+	buffer int                      // of the next connections
+	ears   func(*link) park.Inbound // who listens to their clients; nil for nobody
+	early  string                   // what these have said already
 
 	mu      sync.Mutex                 // guards what follows, and what callbacks write to links
 	verdict func(*link) fanout.Verdict // nil for Drop

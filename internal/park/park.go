@@ -18,7 +18,7 @@ type Engine interface {
 	Parks(c net.Conn) bool
 	// Park takes c over: from here on nobody else uses it. The stream's head and its first bytes have been sent. It
 	// returns the driver of m.
-	Park(c net.Conn, m *fanout.Member, p Parking) fanout.Driver
+	Park(c net.Conn, m *fanout.Member, p Parking) Driver
 	// Stats are counters and gauges of the moment.
 	Stats() engine.Stats
 	// Close cuts the streams that are left and returns when nothing of the engine runs any more.
@@ -34,6 +34,14 @@ type Pace struct {
 	Beat      []byte
 	// MaxAge is the age at which the owner is asked to end the stream; there is none if it is zero.
 	MaxAge time.Duration
+
+	// What follows is for streams with an Inbound. There Heartbeat is how long the peer may be silent, and Beat asks it for
+	// a sign of life.
+
+	// Patience is how long the peer may go on being silent then; for ever if it is zero.
+	Patience time.Duration
+	// Parting is how long the peer is listened to behind the farewell, until the Inbound has had enough.
+	Parting time.Duration
 }
 
 // Owner is whose stream is parked. Its methods must not block.
@@ -51,6 +59,10 @@ type Parking struct {
 	// Born is when the stream was accepted, Sent how many bytes of it went out before it was parked.
 	Born time.Time
 	Sent int64
+	// Inbound gets what the peer sends. Without one that is thrown away, and too much of it ends the stream.
+	Inbound Inbound
+	// Early is what the peer has sent already; it comes first.
+	Early []byte
 }
 
 // Options are the choices of those who open an engine. The zero value works.

@@ -17,7 +17,7 @@ import (
 const (
 	// sendBuffer bounds what the kernel keeps for a peer that doesn't read; it doubles the figure for its own use.
 	sendBuffer = 64 << 10
-	// receiveBuffer is small: whatever comes is thrown away at once.
+	// receiveBuffer is small where whatever comes is thrown away at once.
 	receiveBuffer = 8 << 10
 	// unsent is how much may wait in the kernel before a connection refuses more: what has been handed over can't be
 	// taken back.
@@ -40,6 +40,8 @@ type Conn struct {
 	index   int32
 	armed   bool
 	watched bool
+	dry     bool // the last read took all there was, and nothing was told since
+	leaving bool // the peer's end was told: it may stand behind what a read takes
 }
 
 var _ shard.Conn = (*Conn)(nil)
@@ -55,7 +57,7 @@ func parks(c net.Conn) bool {
 }
 
 // take makes c's socket the process's own. Without a descriptor to spare c is kept and its own one used.
-func take(c net.Conn, maxStall time.Duration, buffer int) (_ *Conn, err error) {
+func take(c net.Conn, maxStall time.Duration, buffer int, listens bool) (_ *Conn, err error) {
 	conn := &Conn{fd: -1}
 	raw, err := c.(syscall.Conn).SyscallConn()
 	if err != nil {
@@ -74,7 +76,7 @@ func take(c net.Conn, maxStall time.Duration, buffer int) (_ *Conn, err error) {
 	if conn.keep == nil {
 		_ = c.Close() // the socket lives on in our descriptor
 	}
-	conn.tune(maxStall, buffer)
+	conn.tune(maxStall, buffer, listens)
 	return conn, nil
 }
 
@@ -82,12 +84,12 @@ func take(c net.Conn, maxStall time.Duration, buffer int) (_ *Conn, err error) {
 func Bare(fd int) *Conn { return &Conn{fd: fd} }
 
 // tune sets what a stream wants of its socket. All of it is a wish: a kernel that refuses one serves without.
-func (c *Conn) tune(maxStall time.Duration, buffer int) {
+func (c *Conn) tune(maxStall time.Duration, buffer int, listens bool) {
 	locked, _ := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK) // since Linux 5.14
 	if locked&unix.SOCK_SNDBUF_LOCK == 0 {                                   // else the program has said what it wants
 		_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, buffer)
 	}
-	if locked&unix.SOCK_RCVBUF_LOCK == 0 {
+	if locked&unix.SOCK_RCVBUF_LOCK == 0 && !listens {
 		_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 	}
 	_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent)
@@ -129,6 +131,28 @@ func (c *Conn) Queued() int {
 
 // CloseWrite implements [shard.Conn].
 func (c *Conn) CloseWrite() { _ = unix.Shutdown(c.fd, unix.SHUT_WR) } // if it fails the peer is gone
+
+// Read implements [shard.Conn]. What comes behind a read that did not fill its buffer is told as an edge, so that the call
+// is spared which would say that there is nothing more.
+func (c *Conn) Read() (p []byte, over bool) {
+	if c.dry {
+		c.dry = false
+		return nil, false
+	}
+	for {
+		n, err := unix.Read(c.fd, c.poller.scratch[:])
+		switch {
+		case err == unix.EAGAIN:
+			return nil, false
+		case err == unix.EINTR:
+			continue
+		case err != nil || n == 0:
+			return nil, true
+		}
+		c.dry = n < len(c.poller.scratch) && !c.leaving
+		return c.poller.scratch[:n], false
+	}
+}
 
 // Discard implements [shard.Conn].
 func (c *Conn) Discard() (n int, over bool) {

@@ -84,9 +84,9 @@ func (e *Engine) Name() string { return e.cfg.Name }
 func (e *Engine) Parks(c net.Conn) bool { return parks(c) }
 
 // Park implements [park.Engine].
-func (e *Engine) Park(c net.Conn, m *fanout.Member, p park.Parking) fanout.Driver {
+func (e *Engine) Park(c net.Conn, m *fanout.Member, p park.Parking) park.Driver {
 	part := e.shards[e.turn.Add(1)%uint32(len(e.shards))]
-	conn, err := take(c, p.MaxStall, e.cfg.SendBuffer)
+	conn, err := take(c, p.MaxStall, e.cfg.SendBuffer, p.Inbound != nil)
 	if err != nil { // it is closed
 		conn = &Conn{fd: -1, keep: c}
 	}
@@ -105,6 +105,7 @@ func (e *Engine) Stats() engine.Stats {
 		sum.Sends += s.Sends
 		sum.Refusals += s.Refusals
 		sum.Bytes += s.Bytes
+		sum.Received += s.Received
 	}
 	return sum
 }

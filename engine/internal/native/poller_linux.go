@@ -36,7 +36,7 @@ type Poller struct {
 	watched bool // the watcher is looking
 	limit   *time.Timer
 	buf     [harvest]unix.EpollEvent
-	scratch [16 << 10]byte // what peers send goes here
+	scratch [64 << 10]byte // what peers send goes here
 	conns   []slot         // by the index in their events
 	free    []int32
 }
@@ -144,6 +144,7 @@ func (p *Poller) take(events []shard.Event) []shard.Event {
 			continue
 		}
 		c := s.conn
+		c.dry, c.leaving = false, c.leaving || e.Events&(departed&^unix.EPOLLIN) != 0
 		what := shard.Event{Stream: c.owner, Readable: e.Events&departed != 0}
 		if c.armed && e.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 			c.armed, what.Writable = false, true

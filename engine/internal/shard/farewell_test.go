@@ -55,6 +55,7 @@ func (quietConn) Attach(*Stream) bool  { return true }
 func (quietConn) Arm()                 {}
 func (quietConn) Queued() int          { return 0 }
 func (quietConn) CloseWrite()          {}
+func (quietConn) Read() ([]byte, bool) { return nil, false }
 func (quietConn) Discard() (int, bool) { return 0, false }
 func (quietConn) Close()               {}
 

@@ -63,6 +63,7 @@ func (*deaf) Attach(*Stream) bool  { return true }
 func (*deaf) Arm()                 {}
 func (*deaf) Queued() int          { return 0 }
 func (*deaf) CloseWrite()          {}
+func (*deaf) Read() ([]byte, bool) { return nil, false }
 func (*deaf) Discard() (int, bool) { return 0, false }
 func (*deaf) Close()               {}
 
