@@ -87,6 +87,7 @@ type Member struct {
 	reason   error
 	left     *left         // what the last look found to be due to it; nil before the first
 	ended    chan struct{} // nil until somebody asks
+	drained  chan struct{} // see Drained; nil while nobody waits
 	skipped  int32         // that it has not been told of
 	asked    int32         // snapshots asked for
 	deciding bool          // OnSlow runs
@@ -386,6 +387,7 @@ func (m *Member) End(reason error) error {
 		m.closing, m.reason = true, reason
 	}
 	m.queue = nil
+	m.empty()
 	m.blockedFrom.Store(0)
 	if m.ended != nil {
 		close(m.ended)

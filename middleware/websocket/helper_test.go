@@ -76,3 +76,24 @@ func (s *site) options() *websocket.DialOptions {
 }
 
 var _ http.Handler = websocket.New(websocket.Config{Handler: echo})
+
+// serveCeleris serves cfg on a real socket of a server, which parks connections where that can be.
+func serveCeleris(t testing.TB, cfg websocket.Config) string {
+	t.Helper()
+	s := celeris.New(celeris.Config{})
+	s.GET("/{name}", websocket.New(cfg))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return "ws://" + l.Addr().String() + "/x"
+}

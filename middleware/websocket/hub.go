@@ -1,0 +1,5 @@
+package websocket
+
+type Hub struct{}
+
+func (c *Conn) left() {}
