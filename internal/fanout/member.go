@@ -196,7 +196,7 @@ func (m *Member) place(c *Core, lastID string) {
 	head := c.Head()
 	m.from, m.cursor = head, head
 	if lastID == "" {
-		if c.cfg.Snapshot != nil {
+		if c.cfg.Snapshot != nil && !c.cfg.LossesOnly {
 			m.loss = loss{reason: New, unknown: true}
 		}
 		return

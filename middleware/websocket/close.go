@@ -55,6 +55,19 @@ func (c *Conn) farewell(e *CloseError, why error, due bool) {
 	}
 }
 
+// goAway says farewell with 1001, behind what was broadcast before.
+func (c *Conn) goAway(reason error) {
+	c.farewell(&CloseError{Code: StatusGoingAway, Local: true}, reason, true)
+	if c.box != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reap == nil {
+		c.reap = time.AfterFunc(c.cfg.CloseTimeout/2, c.await)
+	}
+}
+
 func (c *Conn) closeFrame(e *CloseError) []byte {
 	f := wsproto.Frame{Masked: c.cfg.client}
 	if f.Masked {
@@ -84,6 +97,7 @@ func (c *Conn) sent(reason error, cut bool) {
 		c.cancel(reason)
 		_ = c.nc.Close() // reads fail
 	}
+	c.left()
 	close(c.flushed)
 }
 

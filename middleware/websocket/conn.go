@@ -52,6 +52,7 @@ type Conn struct {
 	born    time.Time
 	hungUp  sync.Once
 
+	removed atomic.Bool  // from its hub, by a policy
 	heard   atomic.Int64 // when bytes last came, Unix nanoseconds
 	waiting atomic.Int64 // since when somebody waits for some; 0 if nobody does
 
@@ -61,7 +62,8 @@ type Conn struct {
 	reap    *time.Timer // completes that of a handler that does not read
 	pinged  time.Time   // when a ping was sent that was not answered; zero if there is none
 	values  map[string]any
-	hub     *Hub
+	hub     *Hub // nil if it has none
+	gone    bool // it is over
 }
 
 // start makes a connection of one whose handshake is complete. early are bytes that came behind it.

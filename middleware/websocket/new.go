@@ -163,16 +163,7 @@ func (v *visit) Drain(reason error) {
 	if c == nil {
 		return
 	}
-	if c.box != nil {
-		c.farewell(&CloseError{Code: StatusGoingAway, Local: true}, reason, true)
-		return
-	}
-	c.shut(&CloseError{Code: StatusGoingAway, Local: true}, reason)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.reap == nil {
-		c.reap = time.AfterFunc(c.cfg.CloseTimeout/2, c.await)
-	}
+	c.goAway(reason)
 }
 
 // Cut implements [engine.Stream].
