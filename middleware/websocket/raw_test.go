@@ -104,3 +104,18 @@ func (r *raw) want(want string) {
 		r.t.Fatalf("got %.100q, want %.100q", got, want)
 	}
 }
+
+// dialRaw opens a connection over a socket.
+func dialRaw(t testing.TB, url string) *raw {
+	t.Helper()
+	nc, err := net.Dial("tcp", strings.TrimPrefix(url, "ws://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	r, resp := knock(t, nc, hello)
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("status %s", resp.Status)
+	}
+	return r
+}
