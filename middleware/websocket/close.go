@@ -32,6 +32,18 @@ func (c *Conn) Close(code int, reason string) error {
 	return err
 }
 
+// CloseNow ends the connection without a close frame. It returns [ErrClosed] if that was over before.
+func (c *Conn) CloseNow() error {
+	over := c.ctx.Err() != nil
+	c.cut(errors.Join(ErrClosed, engine.ErrCut))
+	<-c.flushed
+	c.hangUp()
+	if over {
+		return ErrClosed
+	}
+	return nil
+}
+
 // shut sends a close frame, once; why is the reason for which the connection ends then.
 func (c *Conn) shut(e *CloseError, why error) { c.farewell(e, why, false) }
 

@@ -55,17 +55,27 @@ type site struct {
 	done chan error
 }
 
-// serve serves cfg at /, in memory.
-func serve(t testing.TB, cfg websocket.Config, server celeris.Config) *site {
-	t.Helper()
-	s := &site{Server: celeris.New(server), l: memnet.Listen(0), done: make(chan error, 1)}
-	s.GET("/{name}", websocket.New(cfg))
+// newSite returns a server that has not begun.
+func newSite(server celeris.Config) *site {
+	return &site{Server: celeris.New(server), l: memnet.Listen(0), done: make(chan error, 1)}
+}
+
+// start serves until the end of the test.
+func (s *site) start(t testing.TB) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { s.done <- s.Serve(ctx, s.l) }()
 	t.Cleanup(func() {
 		cancel()
 		<-s.done
 	})
+}
+
+// serve serves cfg at /{name}, in memory.
+func serve(t testing.TB, cfg websocket.Config, server celeris.Config) *site {
+	t.Helper()
+	s := newSite(server)
+	s.GET("/{name}", websocket.New(cfg))
+	s.start(t)
 	return s
 }
 

@@ -97,7 +97,7 @@ func (c *Conn) tick() {
 	heard := time.Unix(0, c.heard.Load())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pinged.Before(heard) {
+	if !c.pinged.After(heard) {
 		c.pinged = time.Time{}
 	}
 	switch quiet := now.Sub(heard); {
