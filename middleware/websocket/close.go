@@ -34,10 +34,12 @@ func (c *Conn) Close(code int, reason string) error {
 
 // CloseNow ends the connection without a close frame. It returns [ErrClosed] if that was over before.
 func (c *Conn) CloseNow() error {
-	over := c.ctx.Err() != nil
+	over := c.ended() != nil
 	c.cut(errors.Join(ErrClosed, engine.ErrCut))
-	<-c.flushed
-	c.hangUp()
+	<-c.finished()
+	if c.box == nil { // else somebody sees to it
+		c.hangUp()
+	}
 	if over {
 		return ErrClosed
 	}
