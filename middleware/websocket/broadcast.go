@@ -187,9 +187,12 @@ func (hubFraming) AppendPosition(b []byte, _ string, _ fanout.Position) []byte {
 
 // slow asks what becomes of a slow connection.
 func (h *Hub) slow(o fanout.Owner, lag fanout.Lag) fanout.Verdict {
-	policy := HubPolicyClose
-	if f := h.cfg.OnSlowConn; f != nil {
-		policy = f(SlowConn{Conn: o.(owner).Conn, Messages: lag.Frames, Bytes: lag.Bytes})
+	c, policy := o.(owner).Conn, HubPolicyClose
+	if f := h.cfg.OnSlowConn; f != nil && !h.contain("OnSlowConn", func() {
+		policy = f(SlowConn{Conn: c, Messages: lag.Frames, Bytes: lag.Bytes})
+	}) {
+		c.fault()
+		return fanout.Drop // it is void
 	}
 	switch policy {
 	case HubPolicyDrop:
@@ -200,6 +203,9 @@ func (h *Hub) slow(o fanout.Owner, lag fanout.Lag) fanout.Verdict {
 		return fanout.Close
 	}
 }
+
+// fault closes a connection that user code panicked for.
+func (c *Conn) fault() { c.shut(&CloseError{Code: StatusInternalError, Local: true}, ErrPanicked) }
 
 // evicted carries out what the log does not.
 func (h *Hub) evicted(o fanout.Owner, v fanout.Verdict, _ fanout.Lag) {
@@ -215,9 +221,15 @@ func (h *Hub) evicted(o fanout.Owner, v fanout.Verdict, _ fanout.Lag) {
 // resync builds what a connection gets for what it has lost.
 func (h *Hub) resync(ctx context.Context, o fanout.Owner, n fanout.Notice) ([]byte, error) {
 	c := o.(owner).Conn
-	data, err := h.cfg.OnResync(ctx, Resync{
-		Conn: c, Reason: n.Reason, Dropped: n.Dropped, Position: string(fanout.AppendID(nil, n.Epoch, n.Position)),
-	})
+	var data []byte
+	var err error
+	if !h.contain("OnResync", func() {
+		data, err = h.cfg.OnResync(ctx, Resync{
+			Conn: c, Reason: n.Reason, Dropped: n.Dropped, Position: string(fanout.AppendID(nil, n.Epoch, n.Position)),
+		})
+	}) {
+		c.fault()
+	}
 	if err != nil || data == nil {
 		return nil, err
 	}

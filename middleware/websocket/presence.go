@@ -62,7 +62,8 @@ func (h *Hub) tell(r *room) {
 	}
 }
 
-// contain runs user code whose panic must not spread, and reports whether it returned.
+// contain runs user code whose panic must not spread, and reports whether it returned. Nothing behind it is reached
+// when that has ended its goroutine.
 func (h *Hub) contain(name string, f func()) (ok bool) {
 	defer func() {
 		if ok {
