@@ -49,11 +49,13 @@ func (c *Client) init(cfg *settings, r *http.Request) {
 func (c *Client) pack(x *exchange.Exchange, local net.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if origin, ok := x.Origin(c.req.Context()); ok {
-		if p, ok := pack(c.req, local); ok {
-			c.req, c.packed, c.origin = nil, p, origin
-			return
+	if p, ok := pack(c.req, local); ok {
+		origin, ok := x.Origin(c.req.Context())
+		if !ok { // somebody has put values into it
+			origin = context.WithoutCancel(c.req.Context())
 		}
+		c.req, c.packed, c.origin = nil, p, origin
+		return
 	}
 	if c.req.Body != http.NoBody { // it would keep the buffers of its connection
 		r := c.req.WithContext(c.req.Context())

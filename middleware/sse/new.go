@@ -178,7 +178,7 @@ func (v *visit) admit(c *celeris.Context, client netip.Addr) (err error) {
 // reject takes back what a stream holds that did not begin.
 func (v *visit) reject(err error) {
 	v.stream.Abandon() // before the response goes on without it
-	v.expire(v.member.End(err))
+	v.expire(givenReason(v.member.End(err)))
 	if v.key != nil {
 		v.key.release()
 	}
@@ -260,10 +260,11 @@ func (v *visit) ended(end engine.End) {
 	v.tell(end)
 }
 
-// over ends what lives as long as the stream. It does not block.
+// over ends what lives as long as the stream. It does not block and runs no code of the application.
 func (v *visit) over(end engine.End) engine.End {
 	end.Reason = publicReason(end.Reason)
-	v.expire(end.Reason)
+	given := givenReason(end.Reason)
+	v.expire(given)
 	if v.done != nil {
 		close(v.done)
 	}
@@ -271,6 +272,7 @@ func (v *visit) over(end engine.End) engine.End {
 		v.host.Ended(end)
 	}
 	v.logStall(end)
+	end.Reason = given
 	return end
 }
 
