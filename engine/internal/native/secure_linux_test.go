@@ -87,10 +87,24 @@ func TestSecure_ServesWhatDoesNotFit(t *testing.T) {
 	if got := line(t, reader); got != "bye" {
 		t.Errorf("the farewell is %q", got)
 	}
-	if _, err := reader.ReadByte(); err != io.EOF { //nolint:errorlint // the end without a close_notify would be another
-		t.Errorf("behind it: %v, want a proper end", err)
+	if _, err := reader.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("behind it: %v, want the end", err)
 	}
 	there.Close()
+	r.end(t, errDone)
+}
+
+// RFC 8446, 6.1: who closes its side says so, or the peer can't tell the end from a cut.
+func TestSecure_SaysThatItCloses(t *testing.T) {
+	r := newRig(t)
+	here, raw := connected(t, "tcp")
+	server, _ := secured(t, here, raw, nil)
+	r.park(t, server).Member.Finish(errDone, nil, true)
+	const alert = 5 + 2 + 1 + 16 // a record of TLS 1.3 with an alert
+	if got, err := io.ReadAll(raw); err != nil || len(got) != alert || got[4] != alert-5 {
+		t.Errorf("the last bytes are % x, %v, want a close_notify", got, err)
+	}
+	raw.Close()
 	r.end(t, errDone)
 }
 
