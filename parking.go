@@ -2,6 +2,7 @@ package celeris
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync"
 	"syscall"
@@ -9,6 +10,7 @@ import (
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/exchange"
 	"github.com/goceleris/celeris/internal/park"
+	"github.com/goceleris/celeris/internal/tlsgate"
 )
 
 // parking is what a server parks streams with. Its own engine is opened for the first connection, or listener, that it
@@ -29,6 +31,10 @@ func (p *parking) on(c net.Conn) park.Engine {
 	switch c.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		p.settle(nil)
+	case *tls.Conn:
+		if _, g := tlsgate.Of(c); g != nil {
+			p.settle(nil)
+		}
 	}
 	if p.engine != nil && p.engine.Parks(c) {
 		return p.engine
@@ -36,17 +42,17 @@ func (p *parking) on(c net.Conn) park.Engine {
 	return nil
 }
 
-// listen prepares for the connections of l and returns the name of what drives their streams.
-func (p *parking) listen(l net.Listener, tls bool) string {
+// listen prepares for the connections of l and returns the name of what drives their streams, where they are parked.
+func (p *parking) listen(l net.Listener) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if own, ok := l.(parker); ok {
 		p.settle(own.Engine())
 	}
-	if _, socket := l.(syscall.Conn); socket && !tls {
+	if _, socket := l.(syscall.Conn); socket {
 		p.settle(nil)
 	}
-	if p.engine == nil || tls {
+	if p.engine == nil {
 		return string(engine.Std)
 	}
 	return p.engine.Name()

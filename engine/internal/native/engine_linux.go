@@ -40,7 +40,23 @@ type part struct {
 }
 
 // Send implements [shard.Backend].
-func (p *part) Send(ops []shard.Op) { p.send(ops) }
+func (p *part) Send(ops []shard.Op) {
+	bare := 0 // the first of those that were not sent
+	for i := range ops {
+		c := ops[i].Conn.(*Conn)
+		if c.tls == nil {
+			continue
+		}
+		if bare < i {
+			p.send(ops[bare:i])
+		}
+		bare = i + 1
+		c.offer(&ops[i])
+	}
+	if bare < len(ops) {
+		p.send(ops[bare:])
+	}
+}
 
 // New returns an engine that leaves one processor to publishers, where there are two.
 func New(cfg Config) (*Engine, error) {
@@ -80,13 +96,14 @@ func newPart(cfg Config) (*part, error) {
 // Name implements [park.Engine].
 func (e *Engine) Name() string { return e.cfg.Name }
 
-// Parks reports whether c is exactly a [net.TCPConn] or a [net.UnixConn].
+// Parks reports whether c is exactly a [net.TCPConn] or a [net.UnixConn], or speaks TLS over one behind a [tlsgate.Gate].
 func (e *Engine) Parks(c net.Conn) bool { return parks(c) }
 
 // Park implements [park.Engine].
 func (e *Engine) Park(c net.Conn, m *fanout.Member, p park.Parking) park.Driver {
 	part := e.shards[e.turn.Add(1)%uint32(len(e.shards))]
-	conn, err := take(c, p.MaxStall, e.cfg.SendBuffer, p.Inbound != nil)
+	conn, early, err := take(c, p.MaxStall, e.cfg.SendBuffer, p.Inbound != nil)
+	p.Early = append(p.Early, early...)
 	if err != nil { // it is closed
 		conn = &Conn{fd: -1, keep: c}
 	}

@@ -93,7 +93,7 @@ func (r *rig) listen(t *testing.T, c net.Conn, e *ear, early string) *enginetest
 }
 
 func TestEngine_HandsOnWhatPeersSend(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
+	for _, network := range networks {
 		for seed := range uint64(8) {
 			r := newRig(t)
 			here, there := connected(t, network)
@@ -128,7 +128,7 @@ func TestEngine_HandsOnWhatPeersSend(t *testing.T) {
 }
 
 func TestEngine_PartsWithTheLastWord(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
+	for _, network := range networks {
 		r := newRig(t)
 		here, there := connected(t, network)
 		e := newEar(1)
