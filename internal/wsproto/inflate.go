@@ -46,6 +46,9 @@ func (z *Inflater) Open(payload []byte) {
 	z.Close()
 	z.d = decoders.Get().(*decoder)
 	z.err = nil
+	if len(payload) == 0 { // RFC 7692 7.2.3.6 wants a byte, but no byte can't mean anything else
+		payload = append(payload, 0)
+	}
 	z.d.in.Reset(append(payload, ending...))
 	z.d.hist = append(z.d.hist[:0], z.past.Bytes()...)
 	z.reset()

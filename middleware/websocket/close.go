@@ -19,6 +19,9 @@ func (c *Conn) Close(code int, reason string) error {
 	if !wsproto.ValidCode(code) && code != StatusNoStatusReceived {
 		return ErrCloseCode
 	}
+	if c.box != nil {
+		return c.box.close(&CloseError{Code: code, Reason: reason, Local: true})
+	}
 	c.shut(&CloseError{Code: code, Reason: reason, Local: true}, nil)
 	c.await()
 	c.hangUp()
@@ -29,17 +32,53 @@ func (c *Conn) Close(code int, reason string) error {
 	return err
 }
 
+// CloseNow ends the connection without a close frame. It returns [ErrClosed] if that was over before.
+func (c *Conn) CloseNow() error {
+	over := c.ended() != nil
+	c.cut(errors.Join(ErrClosed, engine.ErrCut))
+	<-c.finished()
+	if c.box == nil { // else somebody sees to it
+		c.hangUp()
+	}
+	if over {
+		return ErrClosed
+	}
+	return nil
+}
+
 // shut sends a close frame, once; why is the reason for which the connection ends then.
-func (c *Conn) shut(e *CloseError, why error) {
+func (c *Conn) shut(e *CloseError, why error) { c.farewell(e, why, false) }
+
+// farewell is shut; with due, what was broadcast before goes out too.
+func (c *Conn) farewell(e *CloseError, why error, due bool) {
 	c.mu.Lock()
 	first := c.closing == nil
 	if first {
 		c.closing = e
+	}
+	if first && c.pipe != nil {
 		c.abort = time.AfterFunc(c.cfg.CloseTimeout, func() { c.cut(ErrCloseTimeout) })
 	}
 	c.mu.Unlock()
-	if first {
-		c.member.Finish(why, c.closeFrame(e), false)
+	if !first {
+		return
+	}
+	c.member.Finish(why, c.closeFrame(e), due)
+	if c.box != nil {
+		c.box.goOn()
+	}
+}
+
+// goAway says farewell with 1001, behind what was broadcast before.
+func (c *Conn) goAway(reason error) {
+	c.farewell(&CloseError{Code: StatusGoingAway, Local: true}, reason, true)
+	if c.box != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reap == nil {
+		c.reap = time.AfterFunc(c.cfg.CloseTimeout/2, c.await)
 	}
 }
 
@@ -53,7 +92,9 @@ func (c *Conn) closeFrame(e *CloseError) []byte {
 
 // cut ends the connection now. It does not wait.
 func (c *Conn) cut(reason error) {
-	c.in.fail(reason)
+	if c.in != nil {
+		c.in.fail(reason)
+	}
 	c.cancel(reason)
 	c.member.Cut(reason)
 }
@@ -64,10 +105,13 @@ func (c *Conn) sent(reason error, cut bool) {
 		if reason == nil {
 			reason = engine.ErrCut
 		}
-		c.in.fail(reason)
+		if c.in != nil {
+			c.in.fail(reason)
+		}
 		c.cancel(reason)
 		_ = c.nc.Close() // reads fail
 	}
+	c.left()
 	close(c.flushed)
 }
 
@@ -77,7 +121,7 @@ func (c *Conn) await() {
 	// Whoever reads notices the peer's close frame; if nobody does, do it here.
 	select {
 	case c.in.turn <- struct{}{}:
-	case <-c.ctx.Done():
+	case <-c.Context().Done():
 		return
 	}
 	defer func() { <-c.in.turn }()
@@ -101,7 +145,7 @@ func (c *Conn) release() {
 	if c.beat != nil {
 		c.beat.Stop()
 	}
-	why := c.in.failure()
+	why := c.failure()
 	if _, ok := errors.AsType[*CloseError](why); ok || isViolation(why) {
 		c.linger()
 	}
@@ -110,6 +154,14 @@ func (c *Conn) release() {
 		<-t.done
 	}
 	c.cancel(why)
+}
+
+// failure is why nothing is read any more, or nil.
+func (c *Conn) failure() error {
+	if c.box != nil {
+		return c.box.failure()
+	}
+	return c.in.failure()
 }
 
 func isViolation(err error) bool {

@@ -72,8 +72,8 @@ func (c *Conn) Ping(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-c.ctx.Done():
-		return context.Cause(c.ctx)
+	case <-c.Context().Done():
+		return context.Cause(c.Context())
 	}
 }
 
@@ -90,14 +90,14 @@ func (c *Conn) keepAlive() {
 
 // tick is called when the peer may have been silent for long enough.
 func (c *Conn) tick() {
-	if c.ctx.Err() != nil {
+	if c.ended() != nil {
 		return
 	}
 	now := time.Now()
 	heard := time.Unix(0, c.heard.Load())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pinged.Before(heard) {
+	if !c.pinged.After(heard) {
 		c.pinged = time.Time{}
 	}
 	switch quiet := now.Sub(heard); {
@@ -135,16 +135,16 @@ func later(a, b time.Time) time.Time {
 // the connection.
 func (c *Conn) CloseRead() context.Context {
 	go func() {
-		if _, _, err := c.NextReader(c.ctx); err != nil {
+		if _, _, err := c.NextReader(c.Context()); err != nil {
 			return
 		}
 		e := &CloseError{Code: StatusPolicyViolation, Reason: "unexpected message", Local: true}
 		c.shut(e, errors.New("websocket: unexpected message"))
 		for {
-			if _, _, err := c.NextReader(c.ctx); err != nil {
+			if _, _, err := c.NextReader(c.Context()); err != nil {
 				return
 			}
 		}
 	}()
-	return c.ctx
+	return c.Context()
 }

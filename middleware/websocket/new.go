@@ -102,6 +102,8 @@ type visit struct {
 	x    *exchange.Exchange
 	host *exchange.Host
 	ends []func(engine.End)
+	// route is known when the middleware has unwound.
+	route string
 
 	mu      sync.Mutex // guards what follows
 	conn    *Conn      // nil until the handshake is answered
@@ -123,12 +125,13 @@ func (v *visit) abandon() {
 func (v *visit) begin(c *Conn) {
 	if v.host != nil {
 		c.pipe.written = v.host.Written()
-		if c.cfg.MaxStall == 0 {
-			c.pipe.maxStall = v.host.MaxStall
-		}
 	}
-	c.pipe.maxStall = cmp.Or(c.pipe.maxStall, DefaultMaxStall)
-	c.keepAlive()
+	c.pipe.maxStall = v.maxStall()
+	if c.box == nil {
+		c.keepAlive()
+	} else {
+		c.box.visit = v
+	}
 	v.mu.Lock()
 	v.conn = c
 	drained, cut := v.drained, v.cut
@@ -141,6 +144,15 @@ func (v *visit) begin(c *Conn) {
 	}
 }
 
+// maxStall is how long the peer may take nothing.
+func (v *visit) maxStall() time.Duration {
+	d := v.s.MaxStall
+	if d == 0 && v.host != nil {
+		d = v.host.MaxStall
+	}
+	return cmp.Or(d, DefaultMaxStall)
+}
+
 // Drain implements [engine.Stream]. A handler that reads sees the closing handshake through; for one that doesn't, it is
 // done after half the CloseTimeout.
 func (v *visit) Drain(reason error) {
@@ -151,12 +163,7 @@ func (v *visit) Drain(reason error) {
 	if c == nil {
 		return
 	}
-	c.shut(&CloseError{Code: StatusGoingAway, Local: true}, reason)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.reap == nil {
-		c.reap = time.AfterFunc(c.cfg.CloseTimeout/2, c.await)
-	}
+	c.goAway(reason)
 }
 
 // Cut implements [engine.Stream].
@@ -174,6 +181,10 @@ func (v *visit) Cut(reason error) {
 func (v *visit) run(ok bool) {
 	v.ends = v.x.Ends()
 	c := v.conn
+	if c.box != nil {
+		v.runBox(ok)
+		return
+	}
 	leave := func() {}
 	if v.host != nil {
 		leave = v.host.Enter(v.x.Route())

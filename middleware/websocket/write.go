@@ -80,7 +80,7 @@ func (c *Conn) wait(ctx context.Context, try func() error) error {
 		case <-c.member.Room():
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-c.flushed:
+		case <-c.finished():
 			return ErrClosed
 		}
 		if err := try(); !errors.Is(err, ErrBacklog) {
@@ -130,7 +130,7 @@ func (c *Conn) header(t MessageType, compressed bool) wsproto.Frame {
 
 // frame sends one frame. It does not keep payload.
 func (c *Conn) frame(f wsproto.Frame, payload []byte) (Outcome, error) {
-	if n := f.HeaderLen(len(payload)) + len(payload); n <= piece && c.pipe.raw != nil {
+	if n := f.HeaderLen(len(payload)) + len(payload); n <= piece && c.pipe != nil && c.pipe.raw != nil {
 		buf := buffers.Get().(*[]byte)
 		b := wsproto.AppendFrame((*buf)[:0], f, payload)
 		sent, tried, err := c.pipe.try(b)
@@ -145,6 +145,9 @@ func (c *Conn) frame(f wsproto.Frame, payload []byte) (Outcome, error) {
 
 // sendFrame queues a frame, which is kept.
 func (c *Conn) sendFrame(frame []byte) (Outcome, error) {
+	if c.pipe == nil { // a shard sends
+		return outcome(false, c.member.Send(frame))
+	}
 	return outcome(c.pipe.queue(frame))
 }
 
@@ -161,10 +164,20 @@ func outcome(sent bool, err error) (Outcome, error) {
 }
 
 // BufferedAmount is how many bytes wait for the connection.
-func (c *Conn) BufferedAmount() int { return c.pipe.buffered() }
+func (c *Conn) BufferedAmount() int {
+	if c.pipe == nil {
+		return c.member.Queued()
+	}
+	return c.pipe.buffered()
+}
 
 // Drained returns a channel that is closed when the connection has taken all that was sent, or takes no more.
-func (c *Conn) Drained() <-chan struct{} { return c.pipe.whenDrained() }
+func (c *Conn) Drained() <-chan struct{} {
+	if c.pipe == nil {
+		return c.member.Drained()
+	}
+	return c.pipe.whenDrained()
+}
 
 // Flush waits until the connection has taken all that was sent. It returns the cause of ctx if that ends first.
 func (c *Conn) Flush(ctx context.Context) error {
