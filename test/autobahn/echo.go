@@ -67,6 +67,7 @@ func echoes() map[string]websocket.Config {
 	return map[string]websocket.Config{
 		"plain":      {Handler: echo, ReadLimit: limit},
 		"compressed": {Handler: echo, ReadLimit: limit, Compression: on},
+		"callbacks":  {OnMessage: answer, ReadLimit: limit, Compression: on},
 	}
 }
 
@@ -77,4 +78,9 @@ func echo(c *websocket.Conn) {
 			return
 		}
 	}
+}
+
+// answer is a callback that does the same.
+func answer(c *websocket.Conn, t websocket.MessageType, data []byte) {
+	_ = c.WriteMessage(c.Context(), t, data) // a connection that is over has nobody to tell
 }

@@ -31,6 +31,11 @@ func echo(c *websocket.Conn) {
 	}
 }
 
+// answer is a callback that does the same.
+func answer(c *websocket.Conn, t websocket.MessageType, data []byte) {
+	_ = c.WriteMessage(c.Context(), t, data) // a connection that is over has nobody to tell
+}
+
 // off, on and takeover are the ways to compress. Threshold has small messages compressed too.
 var (
 	off      = websocket.Compression{}
@@ -38,23 +43,30 @@ var (
 	takeover = websocket.Compression{Enabled: true, Threshold: 1, Takeover: true, PeerTakeover: true}
 )
 
-func config(c websocket.Compression) websocket.Config {
+func handler(c websocket.Compression) websocket.Config {
 	return websocket.Config{Handler: echo, ReadLimit: readLimit, Compression: c}
+}
+
+func callbacks(c websocket.Compression) websocket.Config {
+	return websocket.Config{OnMessage: answer, ReadLimit: readLimit, Compression: c}
 }
 
 func TestCeleris_SpeaksWebSocket(t *testing.T) {
 	for _, row := range []struct {
-		name        string
-		kind        engine.Kind
-		compression websocket.Compression
-		tls         bool
+		name string
+		kind engine.Kind
+		cfg  websocket.Config
+		tls  bool
 	}{
-		{"std, no compression", engine.Std, off, false},
-		{"std, takeover", engine.Std, takeover, false},
-		{"epoll", engine.Epoll, on, false},
-		{"epoll, takeover", engine.Epoll, takeover, false},
-		{"io_uring", engine.IOUring, on, false},
-		{"TLS", engine.Auto, on, true},
+		{"std, no compression", engine.Std, handler(off), false},
+		{"std, callbacks", engine.Std, callbacks(takeover), false},
+		{"epoll", engine.Epoll, handler(takeover), false},
+		{"epoll, callbacks", engine.Epoll, callbacks(on), false},
+		{"epoll, callbacks, no compression", engine.Epoll, callbacks(off), false},
+		{"io_uring", engine.IOUring, handler(on), false},
+		{"io_uring, callbacks", engine.IOUring, callbacks(takeover), false},
+		{"TLS", engine.Auto, handler(on), true},
+		{"TLS, callbacks", engine.Auto, callbacks(on), true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			cfg := celeris.Config{Engine: row.kind, Logger: slog.New(slog.DiscardHandler)}
@@ -63,14 +75,14 @@ func TestCeleris_SpeaksWebSocket(t *testing.T) {
 				cfg.TLSConfig, dial = secure(t)
 			}
 			app := celeris.New(cfg)
-			websocket.Route(app, "/{path...}", config(row.compression))
-			wsspec.Run(t, target(dial, serve(t, app), row.compression.Enabled))
+			websocket.Route(app, "/{path...}", row.cfg)
+			wsspec.Run(t, target(dial, serve(t, app), row.cfg.Compression.Enabled))
 		})
 	}
 }
 
 func TestHandler_SpeaksWebSocketInAnyServer(t *testing.T) {
-	server := httptest.NewServer(websocket.New(config(on)))
+	server := httptest.NewServer(websocket.New(handler(on)))
 	t.Cleanup(server.Close)
 	wsspec.Run(t, target(plain, server.Listener.Addr().String(), true))
 }

@@ -12,40 +12,36 @@ func (p *echoing) fragment(first byte, length uint64) error {
 	if p.first == 0 {
 		p.first = first
 	}
-	text := p.first&0x0F == opText && p.first&rsv1Bit == 0 && !p.has("any text")
+	text := p.first&0x0F == opText && p.first&rsv1Bit == 0 && !p.has("any text") && !p.has("text is judged when it is whole")
 	for i := range length {
 		b, err := p.in.ReadByte()
 		if err != nil {
 			return err
 		}
 		p.data = append(p.data, b^p.mask[i%4])
-		if text && !p.has("text is judged when it is whole") && p.in.Buffered() == 0 && !begins(p.data) {
+		if text && (p.in.Buffered() == 0 || i == length-1) && !p.begins() {
 			return failing(1007)
 		}
-	}
-	if text && !p.has("text is judged when it is whole") && !begins(p.data) {
-		return failing(1007)
 	}
 	return nil
 }
 
-// begins reports whether b can be the beginning of UTF-8.
-func begins(b []byte) bool {
-	for k := 1; k < utf8.UTFMax && k <= len(b); k++ {
-		if tail := b[len(b)-k:]; utf8.RuneStart(tail[0]) {
-			if !utf8.FullRune(tail) {
-				b = b[:len(b)-k]
-			}
-			break
+// begins reports whether the data so far can be the beginning of UTF-8.
+func (p *echoing) begins() bool {
+	for p.whole < len(p.data) && utf8.FullRune(p.data[p.whole:]) {
+		r, size := utf8.DecodeRune(p.data[p.whole:])
+		if r == utf8.RuneError && size == 1 {
+			return false
 		}
+		p.whole += size
 	}
-	return utf8.Valid(b)
+	return true
 }
 
 // echo answers a message that is whole.
 func (p *echoing) echo() error {
 	first, data := p.first, p.data
-	p.first, p.data = 0, nil
+	p.first, p.data, p.whole = 0, nil, 0
 	if first&rsv1Bit != 0 && p.a.on {
 		var err error
 		data, err = p.window.message(data)

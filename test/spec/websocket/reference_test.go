@@ -265,6 +265,7 @@ type echoing struct {
 	window inflater
 	first  byte // of the message that is being read, 0 if none is
 	data   []byte
+	whole  int // bytes of data that are whole characters
 	mask   [4]byte
 }
 
