@@ -125,7 +125,11 @@ func (c *h2) connect(path string, fields ...string) (*h2stream, bool) {
 	c.frame(1, 4, s.id, b)
 	select {
 	case block := <-s.headers:
-		return s, block[0] == 0x88 // ":status: 200" of the static table
+		if block[0] != 0x88 { // ":status: 200" of the static table
+			_ = s.Close()
+			return s, false
+		}
+		return s, true
 	case <-c.done:
 		return s, false
 	}
