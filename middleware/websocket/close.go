@@ -43,16 +43,21 @@ func (c *Conn) CloseNow() error {
 
 // shut sends a close frame, once; why is the reason for which the connection ends then.
 func (c *Conn) shut(e *CloseError, why error) {
-	c.mu.Lock()
-	first := c.closing == nil
-	if first {
-		c.closing = e
-		c.abort = time.AfterFunc(c.cfg.CloseTimeout, func() { c.cut(ErrCloseTimeout) })
-	}
-	c.mu.Unlock()
-	if first {
+	if c.begin(e) {
 		c.member.Finish(why, c.closeFrame(e), false)
 	}
+}
+
+// begin makes e how the connection is closed, and reports false if that was decided before.
+func (c *Conn) begin(e *CloseError) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing != nil {
+		return false
+	}
+	c.closing = e
+	c.abort = time.AfterFunc(c.cfg.CloseTimeout, func() { c.cut(ErrCloseTimeout) })
+	return true
 }
 
 func (c *Conn) closeFrame(e *CloseError) []byte {
@@ -106,13 +111,12 @@ func (c *Conn) hangUp() { c.hungUp.Do(c.release) }
 
 func (c *Conn) release() {
 	c.mu.Lock()
-	if c.abort != nil {
-		c.abort.Stop()
+	for _, t := range []*time.Timer{c.abort, c.reap, c.beat} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 	c.mu.Unlock()
-	if c.beat != nil {
-		c.beat.Stop()
-	}
 	why := c.in.failure()
 	if _, ok := errors.AsType[*CloseError](why); ok || isViolation(why) {
 		c.linger()

@@ -47,7 +47,6 @@ type Conn struct {
 	in       input
 	out      output
 	ping     pings
-	beat     *time.Timer // nil without keepalive
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	flushed  chan struct{} // closed when nothing is sent any more
@@ -61,6 +60,7 @@ type Conn struct {
 	closing *CloseError // what was sent, or is about to be
 	abort   *time.Timer // cuts a closing handshake that takes too long
 	reap    *time.Timer // completes that of a handler that does not read
+	beat    *time.Timer // nil without keepalive
 	pinged  time.Time   // when a ping was sent that was not answered; zero if there is none
 	values  map[string]any
 }
@@ -136,7 +136,9 @@ var _ fanout.Owner = owner{}
 
 // Farewell implements [fanout.Owner].
 func (o owner) Farewell(error) []byte {
-	return o.closeFrame(&CloseError{Code: StatusTryAgainLater, Reason: "too slow", Local: true})
+	e := &CloseError{Code: StatusTryAgainLater, Reason: "too slow", Local: true}
+	o.begin(e)
+	return o.closeFrame(e)
 }
 
 // Lost implements [fanout.Owner]: whoever drops a message is told.

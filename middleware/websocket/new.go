@@ -52,6 +52,13 @@ func refused(c *celeris.Context, r *wsproto.Refusal) error {
 
 // serve accepts a connection and runs it, or has it run when the middleware has unwound.
 func (s *settings) serve(c *celeris.Context, x *exchange.Exchange, hello *wsproto.Request) error {
+	hijacked := c.Request().ProtoMajor == 1
+	if stuck := cannotHijack(c.Response()); hijacked && stuck != nil {
+		return &celeris.HTTPError{
+			Code: http.StatusInternalServerError,
+			Err:  fmt.Errorf("websocket: %T cannot be hijacked: keep it away from this route", stuck),
+		}
+	}
 	client := x.Host().Client(c.Request())
 	if err := x.Host().Room(client); err != nil {
 		return shed(c, err)
@@ -62,9 +69,9 @@ func (s *settings) serve(c *celeris.Context, x *exchange.Exchange, hello *wsprot
 			return shed(c, err)
 		}
 	}
-	detach := x.Take
-	if c.Request().ProtoMajor >= 2 {
-		detach = x.Detach
+	detach := x.Detach
+	if hijacked {
+		detach = x.Take
 	}
 	x.Expect([]byte{})
 	if err := v.upgrade(c, hello); err != nil {
