@@ -1,6 +1,9 @@
 package wsproto
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // Kind is what [Parser.Next] found.
 type Kind uint8
@@ -255,7 +258,7 @@ func (p *Parser) complete() error {
 
 // bound is Limit for the message at hand. Stored blocks, and flushes between them, make deflated data longer.
 func (p *Parser) bound() int64 {
-	if p.deflate {
+	if p.deflate && p.Limit < math.MaxInt64/2 {
 		return p.Limit + p.Limit/8 + 1024
 	}
 	return p.Limit

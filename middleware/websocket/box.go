@@ -17,7 +17,6 @@ import (
 type box struct {
 	conn  *Conn
 	visit *visit
-	early []byte
 
 	// For who feeds it.
 	parser wsproto.Parser
@@ -26,9 +25,8 @@ type box struct {
 	inflater *wsproto.Inflater // for who handles messages; nil without compression
 
 	mu      sync.Mutex // guards what follows
-	resume  func()     // has reading go on that was paused
-	say     func([]byte)
-	unsaid  []byte // a pong from before there was a say
+	driver  driver
+	unsaid  *[]byte // a pong from before there was a driver
 	inbox   []*parcel
 	bytes   int  // of it
 	waits   bool // callbacks have not begun
@@ -39,9 +37,29 @@ type box struct {
 	last    *CloseError // the peer's close frame, not answered yet
 	why     error       // why nothing is read any more
 	over    bool        // the connection is closed
-	end     engine.End
+	end     *engine.End
 	done    chan struct{} // closed when it is over; nil until somebody asks
 }
+
+// driver is what a box needs of who feeds it: see [park.Driver].
+type driver interface {
+	Resume()
+	Say(frame []byte)
+}
+
+// hand is the driver of a connection with a goroutine, which waits for a token when reading is paused.
+type hand chan struct{}
+
+// Resume implements driver.
+func (h hand) Resume() {
+	select {
+	case h <- struct{}{}:
+	default:
+	}
+}
+
+// Say implements driver: the pipe does it.
+func (hand) Say([]byte) {}
 
 // parcel is a message that waits.
 type parcel struct {
@@ -55,8 +73,8 @@ var (
 	_ park.Owner   = (*box)(nil)
 )
 
-func newBox(c *Conn, early []byte) *box {
-	return &box{conn: c, waits: true, early: early, parser: wsproto.Parser{Limit: c.cfg.ReadLimit}}
+func newBox(c *Conn) *box {
+	return &box{conn: c, waits: true, parser: wsproto.Parser{Limit: c.cfg.ReadLimit}}
 }
 
 // OnData implements [park.Inbound].
@@ -106,12 +124,11 @@ func (b *box) full() bool {
 // goOn has reading go on if it was paused.
 func (b *box) goOn() {
 	b.mu.Lock()
-	resume := b.resume
-	ok := b.paused
+	d, ok := b.driver, b.paused
 	b.paused = false
 	b.mu.Unlock()
-	if ok && resume != nil {
-		resume()
+	if ok && d != nil {
+		d.Resume()
 	}
 }
 
@@ -188,27 +205,27 @@ func (b *box) control(ev wsproto.Event) park.Reading {
 
 // pong answers a ping. Of pings that come faster than the connection takes pongs, the last is answered: RFC 6455 5.5.3.
 func (b *box) pong(payload []byte) {
-	if p := b.conn.pipe; p != nil {
-		p.answer(payload)
+	if b.conn.manned != nil {
+		b.conn.pipe.answer(payload)
 		return
 	}
 	frame := wsproto.AppendFrame(nil, wsproto.Frame{Opcode: wsproto.Pong, Fin: true}, payload)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.say == nil {
-		b.unsaid = frame
+	if b.driver == nil {
+		b.unsaid = &frame
 		return
 	}
-	b.say(frame)
+	b.driver.Say(frame)
 }
 
 // begin has callbacks begin.
-func (b *box) begin(resume func(), say func([]byte)) {
+func (b *box) begin(d driver) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.waits, b.resume, b.say = false, resume, say
+	b.waits, b.driver = false, d
 	if b.unsaid != nil {
-		say(b.unsaid)
+		d.Say(*b.unsaid)
 		b.unsaid = nil
 	}
 	b.schedule()
@@ -260,7 +277,7 @@ func (b *box) OnEnd(end engine.End) {
 		b.why = closing
 	}
 	why := b.why
-	b.end, b.over = end, true
+	b.end, b.over = &end, true
 	if b.done != nil {
 		close(b.done)
 	}
@@ -443,18 +460,12 @@ func (c *Conn) finished() <-chan struct{} {
 }
 
 // listen feeds the box on this goroutine until the connection is over, where no shard does it.
-func (b *box) listen() {
+func (b *box) listen(rest []byte) {
 	c := b.conn
 	turn := make(chan struct{}, 1)
-	b.begin(func() {
-		select {
-		case turn <- struct{}{}:
-		default:
-		}
-	}, nil)
+	b.begin(hand(turn))
 	c.keepAlive()
-	rest, buf := b.early, make([]byte, inputSize)
-	b.early = nil
+	buf := make([]byte, inputSize)
 	for {
 		p := rest
 		if len(p) == 0 {

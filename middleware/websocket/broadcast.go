@@ -137,8 +137,8 @@ func (h *Hub) BroadcastFilter(t MessageType, data []byte, pred func(*Conn) bool)
 	}
 	bits := 0 // of the smallest window, so that it is compressed once
 	for _, c := range picked {
-		if c.twins() && len(data) >= h.cfg.Threshold && (bits == 0 || c.out.bits < bits) {
-			bits = c.out.bits
+		if c.twins() && len(data) >= h.cfg.Threshold && (bits == 0 || int(c.out.bits) < bits) {
+			bits = int(c.out.bits)
 		}
 	}
 	twin := m.plain

@@ -22,7 +22,7 @@ func (v *visit) runBox(ok bool) {
 	if v.park() {
 		return
 	}
-	b.listen()
+	b.listen(c.early)
 	b.OnEnd(engine.End{Reason: c.member.End(nil), Bytes: c.pipe.bytes.Load(), Duration: time.Since(c.born)})
 }
 
@@ -36,7 +36,7 @@ func (v *visit) park() bool {
 	if e == nil {
 		return false
 	}
-	p := park.Parking{Pace: c.cfg.paceFor(v.maxStall()), Owner: b, Inbound: b, Early: b.early, Born: c.born, Sent: c.pipe.bytes.Load()}
+	p := park.Parking{Pace: c.cfg.paceFor(v.maxStall()), Owner: b, Inbound: b, Early: c.early, Born: c.born, Sent: c.pipe.bytes.Load()}
 	// What was sent meanwhile is out, or waits in the member.
 	if !c.pipe.retire() {
 		return false
@@ -44,12 +44,13 @@ func (v *visit) park() bool {
 	c.life.pack(v.x, c.nc.LocalAddr())
 	v.x.Release()
 	nc := c.nc
+	v.x = nil
 	c.mu.Lock()
-	v.x, b.early, c.flushed, c.nc, c.pipe = nil, nil, nil, nil, nil
+	c.manned = nil
 	c.mu.Unlock()
 	d := e.Park(nc, c.member, p)
 	c.member.Drive(d)
-	b.begin(d.Resume, d.Say)
+	b.begin(d)
 	d.Resume() // it may have been paused before anybody could resume it
 	return true
 }
@@ -75,7 +76,7 @@ func (v *visit) tell() {
 	if v.host != nil {
 		defer v.host.Remove(v)
 	}
-	end := c.box.end
+	end := *c.box.end
 	for _, f := range slices.Backward(v.ends) {
 		defer c.contain("OnStreamEnd", func() { f(end) }) //nolint:gocritic // all run when the connection is over
 	}

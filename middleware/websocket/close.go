@@ -51,16 +51,7 @@ func (c *Conn) shut(e *CloseError, why error) { c.farewell(e, why, false) }
 
 // farewell is shut; with due, what was broadcast before goes out too.
 func (c *Conn) farewell(e *CloseError, why error, due bool) {
-	c.mu.Lock()
-	first := c.closing == nil
-	if first {
-		c.closing = e
-	}
-	if first && c.pipe != nil {
-		c.abort = time.AfterFunc(c.cfg.CloseTimeout, func() { c.cut(ErrCloseTimeout) })
-	}
-	c.mu.Unlock()
-	if !first {
+	if !c.begin(e) {
 		return
 	}
 	c.member.Finish(why, c.closeFrame(e), due)
@@ -80,6 +71,21 @@ func (c *Conn) goAway(reason error) {
 	if c.reap == nil {
 		c.reap = time.AfterFunc(c.cfg.CloseTimeout/2, c.await)
 	}
+}
+
+// begin makes e how the connection is closed, and reports false if that was decided before.
+func (c *Conn) begin(e *CloseError) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing != nil {
+		return false
+	}
+	c.closing = e
+	if c.manned == nil { // a shard sees to it
+		return true
+	}
+	c.abort = time.AfterFunc(c.cfg.CloseTimeout, func() { c.cut(ErrCloseTimeout) })
+	return true
 }
 
 func (c *Conn) closeFrame(e *CloseError) []byte {
@@ -138,13 +144,12 @@ func (c *Conn) hangUp() { c.hungUp.Do(c.release) }
 
 func (c *Conn) release() {
 	c.mu.Lock()
-	if c.abort != nil {
-		c.abort.Stop()
+	for _, t := range []*time.Timer{c.abort, c.reap, c.beat} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 	c.mu.Unlock()
-	if c.beat != nil {
-		c.beat.Stop()
-	}
 	why := c.failure()
 	if _, ok := errors.AsType[*CloseError](why); ok || isViolation(why) {
 		c.linger()

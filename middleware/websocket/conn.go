@@ -39,66 +39,77 @@ func (t MessageType) String() string {
 type Conn struct {
 	cfg      *settings
 	protocol string
-	nc       net.Conn
 	member   *fanout.Member
-	pipe     *pipe
+	*manned         // nil if a shard has the connection
 	in       *input // nil with callbacks
 	box      *box   // nil without
 	out      output
-	ping     pings
-	beat     *time.Timer // nil without keepalive
 	life
+	ping    pings
+	removed atomic.Bool // from its hub, by a policy
+
+	mu      sync.Mutex  // guards what follows, and of manned what says so
+	gone    bool        // it is over
+	closing *CloseError // what was sent, or is about to be
+	values  map[string]any
+	hub     *Hub // nil if it has none
+}
+
+// manned is what only a connection has that goroutines read from and write to.
+type manned struct {
+	nc      net.Conn
+	pipe    pipe
 	flushed chan struct{} // closed when nothing is sent any more
 	born    time.Time
 	hungUp  sync.Once
-
-	removed atomic.Bool  // from its hub, by a policy
 	heard   atomic.Int64 // when bytes last came, Unix nanoseconds
+	early   []byte       // what came behind the handshake, for the box
 	waiting atomic.Int64 // since when somebody waits for some; 0 if nobody does
 
-	mu      sync.Mutex  // guards what follows
-	closing *CloseError // what was sent, or is about to be
-	abort   *time.Timer // cuts a closing handshake that takes too long
-	reap    *time.Timer // completes that of a handler that does not read
-	pinged  time.Time   // when a ping was sent that was not answered; zero if there is none
-	values  map[string]any
-	hub     *Hub // nil if it has none
-	gone    bool // it is over
+	// Guarded by Conn.mu.
+	abort  *time.Timer // cuts a closing handshake that takes too long
+	reap   *time.Timer // completes that of a handler that does not read
+	beat   *time.Timer // nil without keepalive
+	pinged time.Time   // when a ping was sent that was not answered; zero if there is none
 }
 
 // start makes a connection of one whose handshake is complete. early are bytes that came behind it.
 func start(cfg *settings, nc net.Conn, req *http.Request, early []byte) *Conn {
-	c := &Conn{cfg: cfg, nc: nc, flushed: make(chan struct{}), born: time.Now()}
+	c := &Conn{cfg: cfg, manned: &manned{nc: nc, flushed: make(chan struct{}), born: time.Now()}}
 	c.req = req
-	c.pipe = &pipe{nc: nc, raw: newRaw(nc), maxStall: cfg.MaxStall, mask: cfg.client, over: c.sent}
-	c.member = fanout.NewMember(c.pipe, owner{c}, cfg.MaxQueued)
+	p := &c.pipe
+	p.nc, p.raw, p.maxStall, p.mask, p.over = nc, newRaw(nc), cfg.MaxStall, cfg.client, c.sent
+	c.member = fanout.NewMember(p, owner{c}, cfg.MaxQueued)
 	c.member.LimitQueue(cfg.MaxBacklog)
-	c.pipe.member = c.member
+	p.member = c.member
 	if cfg.Handler != nil || cfg.client {
 		c.in = &input{}
 		c.in.init(cfg, early)
 	} else {
-		c.box = newBox(c, early)
+		c.box, c.early = newBox(c), early
 	}
 	return c
 }
 
 // agree makes the connection compress as was negotiated.
 func (c *Conn) agree(d wsproto.Deflate) {
-	c.out.deflate, c.out.bits, c.out.takeover = true, d.ServerBits, d.ServerTakeover
+	bits, takeover := d.ServerBits, d.ServerTakeover
 	inflater := wsproto.Inflater{Bits: d.ClientBits, Takeover: d.ClientTakeover}
 	if c.cfg.client {
-		c.out.bits, c.out.takeover = d.ClientBits, d.ClientTakeover
+		bits, takeover = d.ClientBits, d.ClientTakeover
 		inflater = wsproto.Inflater{Bits: d.ServerBits, Takeover: d.ServerTakeover}
 	}
-	c.out.bits = min(c.out.bits, c.cfg.Compression.WindowBits)
+	c.out = output{deflate: true, takeover: takeover, bits: uint8(min(bits, c.cfg.Compression.WindowBits))}
+	if takeover {
+		c.out.context = &deflateContext{}
+	}
 	if c.box != nil {
 		c.box.parser.Deflate, c.box.inflater = true, &inflater
 	} else {
 		c.in.parser.Deflate, c.in.inflater = true, inflater
 	}
 	if !c.out.takeover {
-		c.member.Takes(uint8(c.out.bits))
+		c.member.Takes(c.out.bits)
 	}
 }
 

@@ -90,37 +90,37 @@ func (c *Conn) keepAlive() {
 
 // tick is called when the peer may have been silent for long enough.
 func (c *Conn) tick() {
-	if c.ended() != nil {
-		return
+	if c.ended() == nil && !c.alive(time.Now()) {
+		c.cut(ErrPongTimeout)
 	}
-	now := time.Now()
+}
+
+// alive pings a peer that is silent, and reports false if it was for too long.
+func (c *Conn) alive(now time.Time) bool {
 	heard := time.Unix(0, c.heard.Load())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.pinged.After(heard) {
 		c.pinged = time.Time{}
 	}
-	switch quiet := now.Sub(heard); {
-	case quiet < c.cfg.PingInterval:
+	if quiet := now.Sub(heard); quiet < c.cfg.PingInterval {
 		c.beat.Reset(c.cfg.PingInterval - quiet)
-		return
-	case !c.pinged.IsZero():
-		// A pong that nobody reads is no fault of the peer.
-		if since := c.waiting.Load(); since != 0 {
-			wait := c.cfg.PongTimeout - now.Sub(later(c.pinged, time.Unix(0, since)))
-			if wait <= 0 {
-				go c.cut(ErrPongTimeout) // not under the lock
-				return
-			}
+		return true
+	}
+	// A pong that nobody reads is no fault of the peer.
+	if since := c.waiting.Load(); since != 0 && !c.pinged.IsZero() {
+		wait := c.cfg.PongTimeout - now.Sub(later(c.pinged, time.Unix(0, since)))
+		if wait > 0 {
 			c.beat.Reset(wait)
-			return
 		}
+		return wait > 0
 	}
 	if c.pinged.IsZero() {
 		c.pinged = now
 	}
 	c.pipe.probe()
 	c.beat.Reset(c.cfg.PongTimeout)
+	return true
 }
 
 func later(a, b time.Time) time.Time {

@@ -17,17 +17,21 @@ type life struct {
 	req    *http.Request
 	packed packed.Request  // instead of req; then origin has the rest of its context's values
 	origin context.Context // nil with req
-	ctx    context.Context // nil until somebody asks for it
-	end    context.CancelCauseFunc
-	over   bool
-	cause  error
+	span   *span           // nil until somebody asks for the context, or it ends
+}
+
+// span is a connection's context.
+type span struct {
+	ctx   context.Context
+	end   context.CancelCauseFunc
+	cause error // why it has ended
 }
 
 // pack keeps the request of a connection in as few bytes as can be.
 func (l *life) pack(x *exchange.Exchange, local net.Addr) {
 	l.lifeMu.Lock()
 	defer l.lifeMu.Unlock()
-	if l.ctx != nil {
+	if l.span != nil {
 		return // it has the request's already
 	}
 	if p, ok := packed.Pack(l.req, local); ok {
@@ -70,33 +74,39 @@ func (l *life) Context() context.Context {
 
 // context is Context under the lock.
 func (l *life) context() context.Context {
-	if l.ctx == nil {
+	if l.span == nil {
+		l.span = &span{}
+	}
+	if l.span.ctx == nil {
 		var values context.Context
 		if l.req != nil {
 			values = context.WithoutCancel(l.req.Context())
 		} else {
 			values = l.packed.Context(context.WithoutCancel(l.origin))
 		}
-		l.ctx, l.end = context.WithCancelCause(values)
-		if l.over {
-			l.end(l.cause)
+		l.span.ctx, l.span.end = context.WithCancelCause(values)
+		if l.span.cause != nil {
+			l.span.end(l.span.cause)
 		}
 	}
-	return l.ctx
+	return l.span.ctx
 }
 
 // cancel ends the context. The first reason counts.
 func (l *life) cancel(why error) {
 	l.lifeMu.Lock()
 	defer l.lifeMu.Unlock()
-	if l.over {
+	if l.span == nil {
+		l.span = &span{}
+	}
+	if l.span.cause != nil {
 		return
 	}
-	if l.over, l.cause = true, why; l.cause == nil {
-		l.cause = context.Canceled
+	if l.span.cause = why; why == nil {
+		l.span.cause = context.Canceled
 	}
-	if l.ctx != nil {
-		l.end(why)
+	if l.span.end != nil {
+		l.span.end(why)
 	}
 }
 
@@ -104,5 +114,8 @@ func (l *life) cancel(why error) {
 func (l *life) ended() error {
 	l.lifeMu.Lock()
 	defer l.lifeMu.Unlock()
-	return l.cause
+	if l.span == nil {
+		return nil
+	}
+	return l.span.cause
 }

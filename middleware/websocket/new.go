@@ -52,6 +52,13 @@ func refused(c *celeris.Context, r *wsproto.Refusal) error {
 
 // serve accepts a connection and runs it, or has it run when the middleware has unwound.
 func (s *settings) serve(c *celeris.Context, x *exchange.Exchange, hello *wsproto.Request) error {
+	hijacked := c.Request().ProtoMajor == 1
+	if stuck := cannotHijack(c.Response()); hijacked && stuck != nil {
+		return &celeris.HTTPError{
+			Code: http.StatusInternalServerError,
+			Err:  fmt.Errorf("websocket: %T cannot be hijacked: keep it away from this route", stuck),
+		}
+	}
 	client := x.Host().Client(c.Request())
 	if err := x.Host().Room(client); err != nil {
 		return shed(c, err)
@@ -62,9 +69,9 @@ func (s *settings) serve(c *celeris.Context, x *exchange.Exchange, hello *wsprot
 			return shed(c, err)
 		}
 	}
-	detach := x.Take
-	if c.Request().ProtoMajor >= 2 {
-		detach = x.Detach
+	detach := x.Detach
+	if hijacked {
+		detach = x.Take
 	}
 	x.Expect([]byte{})
 	if err := v.upgrade(c, hello); err != nil {
@@ -105,11 +112,13 @@ type visit struct {
 	// route is known when the middleware has unwound.
 	route string
 
-	mu      sync.Mutex // guards what follows
-	conn    *Conn      // nil until the handshake is answered
-	drained error      // reasons of calls that came before
-	cut     error
+	mu    sync.Mutex // guards what follows
+	conn  *Conn      // nil until the handshake is answered
+	early *told      // nil without calls that came before
 }
+
+// told is the reasons for which a connection is to end that has not begun.
+type told struct{ drained, cut error }
 
 var _ engine.Stream = (*visit)(nil)
 
@@ -134,14 +143,28 @@ func (v *visit) begin(c *Conn) {
 	}
 	v.mu.Lock()
 	v.conn = c
-	drained, cut := v.drained, v.cut
+	early := v.early
+	v.early = nil
 	v.mu.Unlock()
-	if drained != nil {
-		v.Drain(drained)
+	if early != nil && early.drained != nil {
+		v.Drain(early.drained)
 	}
-	if cut != nil {
-		v.Cut(cut)
+	if early != nil && early.cut != nil {
+		v.Cut(early.cut)
 	}
+}
+
+// known returns the connection, or has note called if there is none yet.
+func (v *visit) known(note func(*told)) *Conn {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.conn == nil {
+		if v.early == nil {
+			v.early = &told{}
+		}
+		note(v.early)
+	}
+	return v.conn
 }
 
 // maxStall is how long the peer may take nothing.
@@ -156,23 +179,14 @@ func (v *visit) maxStall() time.Duration {
 // Drain implements [engine.Stream]. A handler that reads sees the closing handshake through; for one that doesn't, it is
 // done after half the CloseTimeout.
 func (v *visit) Drain(reason error) {
-	v.mu.Lock()
-	c := v.conn
-	v.drained = reason
-	v.mu.Unlock()
-	if c == nil {
-		return
+	if c := v.known(func(t *told) { t.drained = reason }); c != nil {
+		c.goAway(reason)
 	}
-	c.goAway(reason)
 }
 
 // Cut implements [engine.Stream].
 func (v *visit) Cut(reason error) {
-	v.mu.Lock()
-	c := v.conn
-	v.cut = reason
-	v.mu.Unlock()
-	if c != nil {
+	if c := v.known(func(t *told) { t.cut = reason }); c != nil {
 		c.cut(reason)
 	}
 }

@@ -193,7 +193,6 @@ func (p *pipe) drive(wait bool) (all bool) {
 		p.again = false
 		p.mu.Unlock()
 		if left := p.pass(wait); left != nil {
-			p.member.Refused(time.Now().UnixNano())
 			go left()
 			return false
 		}
@@ -213,7 +212,10 @@ func (p *pipe) drive(wait bool) (all bool) {
 // pass sends until nothing is due. If it must not wait, and the connection doesn't take it all, it returns what has to be
 // called then.
 func (p *pipe) pass(wait bool) (left func()) {
-	for !p.finished {
+	for n := 0; !p.finished; n++ {
+		if !wait && n == maxFavours {
+			return func() { p.drive(true) }
+		}
 		closing := false
 		if len(p.rest) == 0 {
 			if closing = p.next(); len(p.rest) == 0 && !closing {
@@ -226,9 +228,11 @@ func (p *pipe) pass(wait bool) (left func()) {
 			case err != nil:
 				p.end(p.failed(err))
 				return nil
-			case blocked && closing: // Next has said all it had to say
-				return p.last
 			case blocked:
+				p.member.Refused(time.Now().UnixNano())
+				if closing { // Next has said all it had to say
+					return p.last
+				}
 				return func() { p.drive(true) }
 			}
 		}
@@ -238,6 +242,9 @@ func (p *pipe) pass(wait bool) (left func()) {
 	}
 	return nil
 }
+
+// maxFavours is how many writes a sender does for others before a goroutine goes on.
+const maxFavours = 64
 
 // last sends what is left behind everything else.
 func (p *pipe) last() {

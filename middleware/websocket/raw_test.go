@@ -120,3 +120,7 @@ func dialRaw(t testing.TB, url string) *raw {
 	}
 	return r
 }
+
+func acceptKey(key string) string { return wsproto.AcceptKey(key) }
+
+func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }

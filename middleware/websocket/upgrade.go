@@ -66,12 +66,6 @@ func keepRequest(r *http.Request) *http.Request {
 // hijack answers over HTTP/1.1: the head goes through the middleware and net/http, with all that they add to it.
 func (v *visit) hijack(c *celeris.Context, accept string) (net.Conn, []byte, error) {
 	w := c.Response()
-	if stuck := cannotHijack(w); stuck != nil {
-		return nil, nil, &celeris.HTTPError{
-			Code: http.StatusInternalServerError,
-			Err:  fmt.Errorf("websocket: %T cannot be hijacked: keep it away from this route", stuck),
-		}
-	}
 	h := w.Header()
 	h.Set("Upgrade", "websocket")
 	h.Set("Connection", "Upgrade")

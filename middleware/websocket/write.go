@@ -28,9 +28,13 @@ const (
 type output struct {
 	deflate  bool
 	takeover bool
-	bits     int
+	bits     uint8
+	context  *deflateContext // with takeover
+}
 
-	mu     sync.Mutex // guards window, and the order of messages with takeover
+// deflateContext is what messages refer to that are compressed with takeover.
+type deflateContext struct {
+	mu     sync.Mutex // guards window, and the order of messages
 	window wsproto.Window
 }
 
@@ -97,7 +101,7 @@ func (c *Conn) send(t MessageType, data []byte) (Outcome, error) {
 		}
 		buf := buffers.Get().(*[]byte)
 		defer buffers.Put(buf)
-		z := wsproto.AppendDeflate((*buf)[:0], data, nil, c.out.bits, c.cfg.Compression.Level)
+		z := wsproto.AppendDeflate((*buf)[:0], data, nil, int(c.out.bits), c.cfg.Compression.Level)
 		if cap(z) <= 4*piece {
 			*buf = z[:0]
 		}
@@ -110,12 +114,12 @@ func (c *Conn) send(t MessageType, data []byte) (Outcome, error) {
 
 // sendInContext is send where the peer's context goes on with this message, so that it must not be lost.
 func (c *Conn) sendInContext(t MessageType, data []byte) (Outcome, error) {
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
-	z := wsproto.AppendDeflate(nil, data, c.out.window.Bytes(), c.out.bits, c.cfg.Compression.Level)
+	c.out.context.mu.Lock()
+	defer c.out.context.mu.Unlock()
+	z := wsproto.AppendDeflate(nil, data, c.out.context.window.Bytes(), int(c.out.bits), c.cfg.Compression.Level)
 	o, err := c.frame(c.header(t, true), z)
 	if err == nil {
-		c.out.window.Keep(data, c.out.bits)
+		c.out.context.window.Keep(data, int(c.out.bits))
 	}
 	return o, err
 }
@@ -130,7 +134,7 @@ func (c *Conn) header(t MessageType, compressed bool) wsproto.Frame {
 
 // frame sends one frame. It does not keep payload.
 func (c *Conn) frame(f wsproto.Frame, payload []byte) (Outcome, error) {
-	if n := f.HeaderLen(len(payload)) + len(payload); n <= piece && c.pipe != nil && c.pipe.raw != nil {
+	if n := f.HeaderLen(len(payload)) + len(payload); n <= piece && c.manned != nil && c.pipe.raw != nil {
 		buf := buffers.Get().(*[]byte)
 		b := wsproto.AppendFrame((*buf)[:0], f, payload)
 		sent, tried, err := c.pipe.try(b)
@@ -145,7 +149,7 @@ func (c *Conn) frame(f wsproto.Frame, payload []byte) (Outcome, error) {
 
 // sendFrame queues a frame, which is kept.
 func (c *Conn) sendFrame(frame []byte) (Outcome, error) {
-	if c.pipe == nil { // a shard sends
+	if c.manned == nil { // a shard sends
 		return outcome(false, c.member.Send(frame))
 	}
 	return outcome(c.pipe.queue(frame))
@@ -165,7 +169,7 @@ func outcome(sent bool, err error) (Outcome, error) {
 
 // BufferedAmount is how many bytes wait for the connection.
 func (c *Conn) BufferedAmount() int {
-	if c.pipe == nil {
+	if c.manned == nil {
 		return c.member.Queued()
 	}
 	return c.pipe.buffered()
@@ -173,7 +177,7 @@ func (c *Conn) BufferedAmount() int {
 
 // Drained returns a channel that is closed when the connection has taken all that was sent, or takes no more.
 func (c *Conn) Drained() <-chan struct{} {
-	if c.pipe == nil {
+	if c.manned == nil {
 		return c.member.Drained()
 	}
 	return c.pipe.whenDrained()
