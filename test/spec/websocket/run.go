@@ -48,13 +48,14 @@ func Cases(target Target) []Case {
 
 func (target Target) limit() int64 { return max(target.ReadLimit, 1<<20) }
 
-// Run runs every case as a parallel subtest.
+// Run tries every case and reports each as a subtest.
 func Run(t *testing.T, target Target) {
 	t.Helper()
-	for _, c := range Cases(target) {
+	cases := Cases(target)
+	failed := check(t.Context(), target, cases)
+	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			t.Parallel()
-			if err := c.try(t.Context(), target); err != nil {
+			if err := failed[c.Name]; err != nil {
 				t.Error(err)
 			}
 		})
