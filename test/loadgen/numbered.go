@@ -79,6 +79,15 @@ func (f *Fleet) Echo(g Group, from int64, count, size int) error {
 	return nil
 }
 
+// Align has all streams of a group count on from a number, whatever they have got. It is for messages whose numbers can't be
+// read, when none is under way.
+func (f *Fleet) Align(g Group, number int64) error {
+	if _, err := f.ask("align %d %d", g, number); err != nil {
+		return fmt.Errorf("loadgen: align: %w", err)
+	}
+	return nil
+}
+
 // Arrival is when a number was read: from the first and from the last stream that had it, and from how many.
 type Arrival struct {
 	Streams     int

@@ -101,6 +101,13 @@ func (c *client) obey(line string) (string, error) {
 			return c.reach(a, k, time.Duration(m))
 		case "echo":
 			return "", c.echo(a, k, int(m))
+		case "align":
+			for i := range c.conns {
+				if c.conns[i].group == int32(a) {
+					c.conns[i].last = k
+				}
+			}
+			return "", nil
 		case "watch":
 			c.groups[a].from, c.groups[a].watched = k, make([]Arrival, m)
 			return "", nil
