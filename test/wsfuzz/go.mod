@@ -11,3 +11,5 @@ require (
 	github.com/goceleris/celeris v0.0.0
 	github.com/gorilla/websocket v1.5.3
 )
+
+require github.com/klauspost/compress v1.20.4 // indirect
