@@ -80,7 +80,7 @@ func gorillaReads(frames []byte, deflate bool) (messages []message, err error) {
 	}
 }
 
-// errSplit is a compressed message in fragments. There the comparison ends: gorilla takes such a message for whole at its
+// errSplit is a compressed message in fragments, or one that isn't whole. There the comparison ends: gorilla takes such a message for whole at its
 // final block, wherever that is.
 var errSplit = errors.New("a compressed message in fragments")
 
@@ -90,6 +90,7 @@ func celerisReads(frames []byte, deflate bool, size int) (messages []message, er
 	z := wsproto.Inflater{}
 	frames = bytes.Clone(frames) // the parser unmasks in place
 	var data []byte
+	packed := false // within a compressed message
 	for len(frames) > 0 {
 		piece := frames[:min(size, len(frames))]
 		frames = frames[len(piece):]
@@ -109,6 +110,7 @@ func celerisReads(frames []byte, deflate bool, size int) (messages []message, er
 				if ev.First {
 					data = nil
 				}
+				packed = ev.Compressed && !ev.Last
 				data = append(data, ev.Payload...)
 				if ev.Compressed && !ev.Last && p.Pending() == 0 {
 					return messages, errSplit
@@ -127,6 +129,9 @@ func celerisReads(frames []byte, deflate bool, size int) (messages []message, er
 				break
 			}
 		}
+	}
+	if packed {
+		return messages, errSplit
 	}
 	return messages, io.ErrUnexpectedEOF
 }
