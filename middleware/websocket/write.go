@@ -110,14 +110,28 @@ func (c *Conn) send(t MessageType, data []byte) (Outcome, error) {
 
 // sendInContext is send where the peer's context goes on with this message, so that it must not be lost.
 func (c *Conn) sendInContext(t MessageType, data []byte) (Outcome, error) {
+	claimed := c.pipe.claim()
+	err := c.enqueue(t, data)
+	sent := claimed && c.pipe.run()
+	return outcome(sent, err)
+}
+
+func (c *Conn) enqueue(t MessageType, data []byte) error {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	z := wsproto.AppendDeflate(nil, data, c.out.window.Bytes(), c.out.bits, c.cfg.Compression.Level)
-	o, err := c.frame(c.header(t, true), z)
-	if err == nil {
-		c.out.window.Keep(data, c.out.bits)
+	f := c.header(t, true)
+	z := wsproto.AppendDeflate(make([]byte, wsproto.MaxHeader), data, c.out.window.Bytes(), c.out.bits, c.cfg.Compression.Level)
+	n := len(z) - wsproto.MaxHeader
+	frame := z[wsproto.MaxHeader-f.HeaderLen(n):]
+	f.AppendHeader(frame[:0], n)
+	if f.Masked {
+		wsproto.Mask(f.Key, z[wsproto.MaxHeader:])
 	}
-	return o, err
+	if err := c.member.Send(frame); err != nil {
+		return err
+	}
+	c.out.window.Keep(data, c.out.bits)
+	return nil
 }
 
 func (c *Conn) header(t MessageType, compressed bool) wsproto.Frame {
