@@ -214,7 +214,7 @@ func TestConn_FloodOfPingsIsBounded(t *testing.T) {
 func TestConn_TakesMegabytesInFragmentsOfAByte(t *testing.T) {
 	size := 10 << 20
 	if raceEnabled {
-		size = 1 << 20
+		size = 256 << 10
 	}
 	got := make(chan int, 1)
 	url := serveTCP(t, websocket.Config{ReadLimit: int64(size), Handler: func(c *websocket.Conn) {
