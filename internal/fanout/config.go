@@ -102,7 +102,7 @@ type Config struct {
 	SnapshotTimeout time.Duration
 	// LossesOnly keeps Snapshot from being asked for members that are new.
 	LossesOnly bool
-	Logger          *slog.Logger
+	Logger     *slog.Logger
 }
 
 func (c Config) withDefaults() Config {

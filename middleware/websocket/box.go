@@ -157,9 +157,12 @@ func (b *box) add(ev wsproto.Event) error {
 	return nil
 }
 
+// small is what needs no buffer of its own size: many messages may wait.
+const small = 1 << 10
+
 // takeBuffer returns an empty buffer for n bytes.
 func takeBuffer(n int) []byte {
-	if n > piece {
+	if n <= small || n > piece {
 		return make([]byte, 0, n)
 	}
 	return (*buffers.Get().(*[]byte))[:0]
@@ -379,7 +382,7 @@ func (b *box) deliver(m *parcel) {
 	data := m.data
 	if m.compressed {
 		var err error
-		data, err = b.inflater.Append(takeBuffer(0), m.data, c.cfg.ReadLimit)
+		data, err = b.inflater.Append(takeBuffer(piece), m.data, c.cfg.ReadLimit)
 		giveBuffer(m.data)
 		if err == nil && m.typ == TextMessage {
 			var text wsproto.UTF8
