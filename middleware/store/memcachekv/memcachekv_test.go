@@ -29,12 +29,9 @@ func client(t *testing.T, addr string) *memcache.Client {
 }
 
 func TestKV_Contract(t *testing.T) {
-	c := client(t, testserver.Memcached(t).Addr)
 	storetest.Run(t, func(t *testing.T) store.KV {
-		if err := c.FlushAll(); err != nil {
-			t.Fatal(err)
-		}
-		return memcachekv.New(c)
+		t.Parallel() // much of it is waiting for seconds
+		return memcachekv.New(client(t, testserver.Memcached(t).Addr))
 	}, abilities)
 }
 

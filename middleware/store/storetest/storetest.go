@@ -18,8 +18,8 @@ const (
 
 // Run tests that the stores which open returns keep the contract, and have these abilities and no others: a store that
 // loses one fails. Open is called once for each part of the contract, in turn, and returns an empty store; what it
-// registers with t.Cleanup runs when the part is over. Time to live is tested in real time, a second or so in
-// all, or several where the store counts in seconds.
+// registers with t.Cleanup runs when the part is over; it may call t.Parallel if its stores have nothing in common. Time
+// to live is tested in real time, which takes seconds where the store counts in them.
 func Run(t *testing.T, open func(t *testing.T) store.KV, want store.Abilities) {
 	t.Run("Abilities", func(t *testing.T) {
 		if got := store.AbilitiesOf(open(t)); got != want {
