@@ -74,7 +74,7 @@ func postgresPrograms(name string) []string {
 // short, as that of a socket has to be.
 func postgresDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pg")
+	dir, err := os.MkdirTemp("", "pg") //nolint:usetesting // the test's directory is closed to other users
 	if err == nil {
 		err = giveToServerUser(dir)
 	}
@@ -113,7 +113,7 @@ func (s *PostgresServer) Kill() {
 	s.process.stop(os.Kill)
 	for _, pid := range all[1:] {
 		if p, err := os.FindProcess(pid); err == nil {
-			p.Kill() // it may have seen that it is alone, and have ended
+			_ = p.Kill() // it may have seen that it is alone, and have ended
 		}
 	}
 }

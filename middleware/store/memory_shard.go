@@ -137,12 +137,17 @@ func (s *shard) close() (freed int64) {
 // expiring is a heap of the items with a ttl, the first deadline on top.
 type expiring []*item
 
-func (e expiring) Len() int           { return len(e) }
-func (e expiring) Less(i, j int) bool { return e[i].deadline < e[j].deadline }
+// Len implements [heap.Interface].
+func (e *expiring) Len() int { return len(*e) }
 
-func (e expiring) Swap(i, j int) {
-	e[i], e[j] = e[j], e[i]
-	e[i].index, e[j].index = i, j
+// Less implements [heap.Interface].
+func (e *expiring) Less(i, j int) bool { return (*e)[i].deadline < (*e)[j].deadline }
+
+// Swap implements [heap.Interface].
+func (e *expiring) Swap(i, j int) {
+	all := *e
+	all[i], all[j] = all[j], all[i]
+	all[i].index, all[j].index = i, j
 }
 
 // Push implements [heap.Interface].

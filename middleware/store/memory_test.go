@@ -46,7 +46,7 @@ func TestMemoryKV_TTLToTheNanosecond(t *testing.T) {
 		if got := get(t, kv, "a"); got != "1" {
 			t.Errorf("a nanosecond before its end: %q, want 1", got)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if got := get(t, kv, "a"); got != "none" {
 			t.Errorf("at its end: %q, want none", got)
 		}

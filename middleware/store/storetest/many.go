@@ -144,7 +144,10 @@ func scanEnds(t *test, kv store.KV) {
 	}
 	for _, stop := range []int{1, 2, 100, 299, 300} {
 		n := 0
-		for range store.Scan(t.Context(), kv, "") {
+		for _, err := range store.Scan(t.Context(), kv, "") {
+			if err != nil {
+				t.Fatalf("Scan: %v", err)
+			}
 			if n++; n == stop {
 				break
 			}

@@ -94,8 +94,10 @@ func binaryValues(t *test, kv store.KV) {
 
 func largeValues(t *test, kv store.KV) {
 	large := make([]byte, 2<<20)
-	random := rand.NewChaCha8([32]byte{1})
-	random.Read(large)
+	random := rand.New(rand.NewPCG(1, 1))
+	for i := range large {
+		large[i] = byte(random.Uint32())
+	}
 	value := string(large[:valueSize])
 	t.set(kv, "large", value, 0)
 	t.is(kv, "large", value)
