@@ -109,15 +109,15 @@ func TestRedisSentinel_KnowsTheMaster(t *testing.T) {
 	conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprint(conn, "SENTINEL get-master-addr-by-name main\r\n")
 	r := bufio.NewReader(conn)
-	answer := ""
+	var answer strings.Builder
 	for range 5 {
 		line, err := r.ReadString('\n')
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer += line
+		answer.WriteString(line)
 	}
-	if !strings.Contains(answer, "127.0.0.1") || !strings.Contains(answer, port) {
-		t.Errorf("the master is %q, want %s", answer, master.Addr)
+	if !strings.Contains(answer.String(), "127.0.0.1") || !strings.Contains(answer.String(), port) {
+		t.Errorf("the master is %q, want %s", answer.String(), master.Addr)
 	}
 }

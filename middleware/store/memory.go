@@ -22,7 +22,8 @@ const (
 // MemoryConfig configures a [MemoryKV]. Its zero value works.
 type MemoryConfig struct {
 	// MaxBytes bounds what keys and values take together, counted with 160 bytes more for each key. What doesn't fit
-	// displaces others: first those whose time is over, then those that were not read or written for the longest time.
+	// displaces others: first those whose time is over, then those that were not read or written for the longest time,
+	// also if they have no ttl, and counters too.
 	// A value that doesn't fit alone is ErrTooLarge. Zero means 64 MiB.
 	MaxBytes int
 	// Shards is the number of parts with a lock each, for use by as many processors. Zero means 16.

@@ -50,6 +50,7 @@ func cluster(t *testing.T) []string {
 }
 
 func TestKV_ContractInACluster(t *testing.T) {
+	t.Parallel()
 	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster(t)})
 	t.Cleanup(func() { c.Close() })
 	used := map[string]bool{}
@@ -81,6 +82,7 @@ func TestKV_ContractInACluster(t *testing.T) {
 
 // The master is replaced by its replica when it fails, and the store goes on.
 func TestKV_SentinelFailover(t *testing.T) {
+	t.Parallel()
 	master := testserver.Redis(t)
 	host, port, _ := net.SplitHostPort(master.Addr)
 	replica := testserver.Redis(t, "--replicaof", host, port)

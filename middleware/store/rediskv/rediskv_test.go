@@ -29,6 +29,7 @@ func client(t *testing.T, options *redis.Options) *redis.Client {
 }
 
 func TestKV_Contract(t *testing.T) {
+	t.Parallel()
 	c := client(t, &redis.Options{Addr: testserver.Redis(t).Addr})
 	storetest.Run(t, func(t *testing.T) store.KV {
 		if err := c.FlushAll(t.Context()).Err(); err != nil {
