@@ -65,7 +65,7 @@ func contexts(t *test, kv store.KV) {
 
 // Paused tests that each method of a store whose server doesn't answer, as one that was halted, returns when its context
 // ends, with the context's error.
-func Paused(t *testing.T, kv store.KV) {
+func Paused(t testing.TB, kv store.KV) {
 	t.Helper()
 	const while = 20 * time.Millisecond
 	for name, call := range calls(kv, "key") {

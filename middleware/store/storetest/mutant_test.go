@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
@@ -50,7 +51,7 @@ func judge(t *testing.T, name string, kv func() store.KV) []string {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				c.run(&test{r, 10 * time.Minute}, kv())
+				c.run(&test{r, 10 * time.Second}, kv())
 			}()
 			<-done
 			objections = r.failed
@@ -157,6 +158,59 @@ func TestChecks_CatchFaults(t *testing.T) {
 				t.Error("went unnoticed")
 			} else {
 				t.Logf("%.300s", failed[0])
+			}
+		})
+	}
+}
+
+func TestRun_CatchesLostAndGainedAbilities(t *testing.T) {
+	for _, tt := range []struct {
+		kv   store.KV
+		want store.Abilities
+		ok   bool
+	}{
+		{newToy(""), store.AllAbilities, true},
+		{newToy(""), store.AllAbilities &^ store.CanScan, false},
+		{struct{ store.KV }{newToy("")}, 0, true},
+		{struct{ store.KV }{newToy("")}, store.CanMGet, false},
+	} {
+		r := &recorder{TB: t}
+		abilities(r, tt.kv, tt.want)
+		if (r.failed == nil) != tt.ok {
+			t.Errorf("a store with %v, where %v is expected: %q", store.AbilitiesOf(tt.kv), tt.want, r.failed)
+		}
+	}
+}
+
+// hanging is a store whose server doesn't answer for an hour. With the fault, it doesn't listen to contexts.
+type hanging struct {
+	store.KV
+	fault bool
+}
+
+func (s hanging) Get(ctx context.Context, key string) ([]byte, error) {
+	if s.fault {
+		time.Sleep(time.Hour)
+		return nil, store.ErrNotFound
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (s hanging) Set(ctx context.Context, key string, _ []byte, _ time.Duration) error {
+	_, err := s.Get(ctx, key)
+	return err
+}
+
+func (s hanging) Delete(ctx context.Context, key string) error { return s.Set(ctx, key, nil, 0) }
+
+func TestPaused_CatchesWhoWaits(t *testing.T) {
+	for _, fault := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &recorder{TB: t}
+			Paused(r, hanging{fault: fault})
+			if want := map[bool]int{false: 0, true: 6}[fault]; len(r.failed) != want {
+				t.Errorf("fault %v: %d objections, want %d: %q", fault, len(r.failed), want, r.failed)
 			}
 		})
 	}

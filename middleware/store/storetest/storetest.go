@@ -21,11 +21,7 @@ const (
 // registers with t.Cleanup runs when the part is over; it may call t.Parallel if its stores have nothing in common. Time
 // to live is tested in real time, which takes seconds where the store counts in them.
 func Run(t *testing.T, open func(t *testing.T) store.KV, want store.Abilities) {
-	t.Run("Abilities", func(t *testing.T) {
-		if got := store.AbilitiesOf(open(t)); got != want {
-			t.Errorf("the store has the abilities %v, want %v", got, want)
-		}
-	})
+	t.Run("Abilities", func(t *testing.T) { abilities(t, open(t), want) })
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {
 			kv := open(t)
@@ -34,6 +30,17 @@ func Run(t *testing.T, open func(t *testing.T) store.KV, want store.Abilities) {
 			}
 			c.run(&test{t, 30 * time.Second}, kv)
 		})
+	}
+}
+
+func abilities(t testing.TB, kv store.KV, want store.Abilities) {
+	t.Helper()
+	got := store.AbilitiesOf(kv)
+	if lost := want &^ got; lost != 0 {
+		t.Errorf("the store has lost the abilities %v", lost)
+	}
+	if gained := got &^ want; gained != 0 {
+		t.Errorf("the store has the abilities %v, which the test doesn't expect", gained)
 	}
 }
 
