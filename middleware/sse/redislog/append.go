@@ -14,18 +14,12 @@ const (
 	// maxBatch and maxBatchBytes bound what is appended in one round trip, and makes one entry. One record may be larger.
 	maxBatch      = 1024
 	maxBatchBytes = 1 << 20
-
-	// maxSending batches are under way at a time: while Redis works on one, the next is made and sent. A further one is
-	// worth it from secondBatch records on.
-	maxSending  = 2
-	secondBatch = 32
 )
 
 // batcher gathers the appends of one stream. It exists while there are some. All of it is guarded by Log.mu.
 type batcher struct {
 	keys    keys
 	waiting []*pending
-	sending int // goroutines that send batches
 }
 
 // pending is one append.
@@ -103,12 +97,9 @@ func (l *Log) enqueue(stream string, p *pending) error {
 		}
 		b = &batcher{keys: k}
 		l.batchers[stream] = b
-	}
-	b.waiting = append(b.waiting, p)
-	if b.sending == 0 || b.sending < maxSending && len(b.waiting) >= secondBatch {
-		b.sending++
 		l.running.Go(func() { l.drain(stream, b) })
 	}
+	b.waiting = append(b.waiting, p)
 	return nil
 }
 
@@ -148,8 +139,8 @@ func (l *Log) drain(stream string, b *batcher) {
 // buffers are used again for the records of a batch.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// nextBatch takes what waits, as far as it fits into one round trip, and appends it to batch. If nothing does, this sender
-// is done, and the last one takes the batcher along.
+// nextBatch takes what waits, as far as it fits into one round trip, and appends it to batch. If nothing does, the
+// batcher is gone.
 func (l *Log) nextBatch(stream string, b *batcher, batch []*pending) []*pending {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,9 +154,7 @@ func (l *Log) nextBatch(stream string, b *batcher, batch []*pending) []*pending 
 		n++
 	}
 	if n == 0 {
-		if b.sending--; b.sending == 0 {
-			delete(l.batchers, stream)
-		}
+		delete(l.batchers, stream)
 		return batch
 	}
 	batch = append(batch, b.waiting[:n]...)
