@@ -45,7 +45,8 @@ local function renew(epoch)
 	return epoch, '0-0'
 end
 
+-- Prolongs the stream's life, if this server may.
 local function touch(ttl)
-	redis.call('PEXPIRE', state, ttl)
-	redis.call('PEXPIRE', log, ttl)
+	redis.pcall('PEXPIRE', state, ttl)
+	redis.pcall('PEXPIRE', log, ttl)
 end

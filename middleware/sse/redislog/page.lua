@@ -6,8 +6,7 @@ if not epoch then
 	return {}
 end
 if ARGV[4] ~= '' then
-	redis.pcall('PEXPIRE', state, ARGV[4]) -- a replica can't
-	redis.pcall('PEXPIRE', log, ARGV[4])
+	touch(ARGV[4])
 end
 
 local answer = {epoch, head}
