@@ -169,7 +169,7 @@ func (s *kvReplay) commit(st *kvStream) {
 
 // commitGroup takes positions for the batch and begins to write. After an error nothing was begun.
 func (s *kvReplay) commitGroup(st *kvStream, batch []*kvAppend) error {
-	ctx, cancel := context.WithTimeout(s.work, s.config.Timeout)
+	ctx, cancel := context.WithTimeout(s.work, 2*s.config.Timeout)
 	defer cancel()
 	var e *kvEpoch
 	var first uint64
@@ -241,6 +241,13 @@ func (s *kvReplay) take(ctx context.Context, st *kvStream, e *kvEpoch, n int) (f
 	}
 	sum, err := s.kv.counter.Increment(ctx, key, int64(n), s.metaTTL)
 	if err != nil {
+		if s.leased {
+			// Nobody else takes positions: those that are gone are this store's.
+			value, getErr := s.kv.get(ctx, key)
+			if position, ok := parseCounter(value); getErr == nil && ok && position >= seen+uint64(n) {
+				return seen + 1, nil
+			}
+		}
 		if ctx.Err() == nil {
 			if lost := s.lost(ctx, st, e, seen); lost != nil && errors.Is(lost, errEpochOver) {
 				return 0, lost
@@ -271,7 +278,6 @@ func (s *kvReplay) fillGap(ctx context.Context, st *kvStream, e *kvEpoch, from, 
 		return errEpochOver
 	}
 	return each(ctx, kvGets, int(to-from), func(ctx context.Context, i int) error {
-		_, err := s.fill(ctx, st, e, from+uint64(i), kvVoid)
-		return err
+		return s.fillSurely(ctx, st, e, from+uint64(i), kvVoid)
 	})
 }

@@ -21,8 +21,7 @@ func (s *kvReplay) letGo(ctx context.Context, st *kvStream) {
 	st.mu.Unlock()
 	if e != nil && held && block.epoch == e && !unstored {
 		err := each(ctx, kvGets, int(block.end+1-block.next), func(ctx context.Context, i int) error {
-			_, err := s.fill(ctx, st, e, block.next+uint64(i), kvVoid)
-			return err
+			return s.fillSurely(ctx, st, e, block.next+uint64(i), kvVoid)
 		})
 		if err == nil {
 			_ = s.kv.Delete(ctx, st.keys.open(e.id)) // if it stays, the next holder looks in vain

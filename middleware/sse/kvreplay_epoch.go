@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -72,16 +73,18 @@ func (s *kvReplay) link(ctx context.Context, st *kvStream, key, epoch string) ([
 	if err == nil && won {
 		return blob, nil
 	}
-	if err == nil && fresh {
-		err = s.kv.Delete(ctx, st.keys.count(epoch))
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		blob, err = s.kv.get(ctx, key)
-	}
-	if err == nil && blob == nil {
+	// It may have been won by a request whose answer was lost.
+	there, err := s.kv.get(ctx, key)
+	if err == nil && there == nil {
 		err = errEpochsChange
 	}
-	return blob, err
+	if err == nil && fresh && !bytes.Equal(there, blob) {
+		err = s.kv.Delete(ctx, st.keys.count(epoch))
+	}
+	return there, err
 }
 
 // replace ends an epoch, if nobody else did.

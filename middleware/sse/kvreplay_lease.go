@@ -182,8 +182,7 @@ func (s *kvReplay) takeOver(ctx context.Context, st *kvStream, e *kvEpoch, posit
 			if mine {
 				return nil
 			}
-			_, err := s.fill(ctx, st, e, p, kind)
-			return err
+			return s.fillSurely(ctx, st, e, p, kind)
 		}); err != nil {
 			return err
 		}

@@ -94,6 +94,16 @@ func (s *kvReplay) fill(ctx context.Context, st *kvStream, e *kvEpoch, position 
 	return s.kv.setNew(ctx, key, appendKVRecord(nil, key, kind, 0, Record{}), s.config.TTL)
 }
 
+// fillSurely is fill that tries again.
+func (s *kvReplay) fillSurely(ctx context.Context, st *kvStream, e *kvEpoch, position uint64, kind byte) error {
+	for pause := kvRetry; ; pause *= 2 {
+		_, err := s.fill(ctx, st, e, position, kind)
+		if err == nil || pause > 4*kvRetry || !sleep(ctx, pause) {
+			return err
+		}
+	}
+}
+
 // write stores a record, and settles it or gives it another try.
 func (s *kvReplay) write(a *kvAppend) {
 	ctx, cancel := context.WithTimeout(s.work, s.config.Timeout)
