@@ -3,6 +3,7 @@ package sse_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -57,6 +58,14 @@ func (kv *testKV) lose(on bool) {
 	}
 }
 
+// lives checks that what is written is under the prefix and doesn't live for ever.
+func (kv *testKV) lives(key string, ttl time.Duration) {
+	short := ttl < 365*24*time.Hour && (strings.HasSuffix(key, ":counter") || strings.HasSuffix(key, ":epoch"))
+	if !strings.HasPrefix(key, "sse:") || len(key) > 200 || ttl <= 0 || short {
+		panic(fmt.Sprintf("the key %q is written with a ttl of %v", key, ttl))
+	}
+}
+
 // do is a request.
 func (kv *testKV) do(ctx context.Context, op, key string, f func() error) error {
 	kv.mu.Lock()
@@ -99,6 +108,7 @@ func (kv *testKV) Get(ctx context.Context, key string) (value []byte, err error)
 }
 
 func (kv *testKV) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	kv.lives(key, ttl)
 	return kv.do(ctx, "set", key, func() error { return kv.MemoryKV.Set(ctx, key, value, ttl) })
 }
 
@@ -107,11 +117,13 @@ func (kv *testKV) Delete(ctx context.Context, key string) error {
 }
 
 func (kv *testKV) SetNX(ctx context.Context, key string, value []byte, ttl time.Duration) (ok bool, err error) {
+	kv.lives(key, ttl)
 	err = kv.do(ctx, "setnx", key, func() error { ok, err = kv.MemoryKV.SetNX(ctx, key, value, ttl); return err })
 	return ok, err
 }
 
 func (kv *testKV) Increment(ctx context.Context, key string, delta int64, ttl time.Duration) (n int64, err error) {
+	kv.lives(key, ttl)
 	err = kv.do(ctx, "increment", key, func() error { n, err = kv.MemoryKV.Increment(ctx, key, delta, ttl); return err })
 	return n, err
 }

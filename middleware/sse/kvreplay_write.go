@@ -50,10 +50,9 @@ func (s *kvReplay) put(ctx context.Context, a *kvAppend) error {
 	stored, settleErr := s.kv.nx.SetNX(ctx, key, void, s.config.TTL)
 	if settleErr == nil && !stored {
 		settleErr = s.whose(ctx, key, a.nonce)
-		if settleErr == nil {
-			return nil
+		if settleErr == nil || errors.Is(settleErr, errLostPosition) {
+			return settleErr
 		}
-		stored = errors.Is(settleErr, errLostPosition)
 	}
 	if stored {
 		return err
