@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -347,15 +348,16 @@ func TestKVReplayStore_SaysWhenTheOutcomeIsUnknown(t *testing.T) {
 		record := sse.Record{Event: sse.Event{Data: "2"}}
 
 		// The write takes effect, and then nothing answers any more.
-		down, tries := false, 0
+		var down atomic.Bool
+		tries := 0
 		kv.on(func(_ context.Context, op, _ string) error {
-			if down {
+			if down.Load() {
 				return errKV
 			}
 			return nil
 		}, func(_ context.Context, op, key string) error {
 			if op == "setnx" && strings.HasSuffix(key, ":2") {
-				down = true
+				down.Store(true)
 				return errKV
 			}
 			return nil

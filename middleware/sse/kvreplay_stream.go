@@ -96,16 +96,21 @@ func (s *kvReplay) release(st *kvStream) {
 	s.mu.Unlock()
 }
 
-// forgetOldest begins to forget a stream if there are too many.
+// forgetOldest begins to forget streams if there are too many.
 func (s *kvReplay) forgetOldest() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.streams) <= s.most || s.closed {
+	if s.closed {
 		return
 	}
-	for element := s.recent.Back(); element != nil; element = element.Prev() {
+	excess := len(s.streams) - s.most
+	for element := s.recent.Back(); element != nil && excess > 0; element = element.Prev() {
 		st := element.Value.(*kvStream)
-		if st.users > 0 || st.gone != nil {
+		if st.users > 0 && st.gone == nil {
+			continue
+		}
+		excess--
+		if st.gone != nil {
 			continue
 		}
 		st.gone = make(chan struct{})
@@ -119,7 +124,6 @@ func (s *kvReplay) forgetOldest() {
 			s.mu.Unlock()
 			close(st.gone)
 		})
-		return
 	}
 }
 
