@@ -148,6 +148,26 @@ func TestKVReplayStore_NoticesLostCounters(t *testing.T) {
 	}
 }
 
+func TestKVReplayStore_MarkTellsThatTheCounterWentBack(t *testing.T) {
+	inBubble(t, sse.KVReplayStoreConfig{MaxEvents: 10}, func(t *testing.T, kv *testKV, open func() sse.KVReplayStore) {
+		a := open()
+		var old []string
+		for n := range 70 {
+			old = append(old, appendKV(t, a, fmt.Sprint(n)))
+		}
+		synctest.Wait()
+		// Far enough for no record to be right behind the counter.
+		if _, err := kv.Increment(t.Context(), kv.key(t, ":counter"), -69, 9000*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		b := open()
+		wantUnknown(t, b, old...)
+		if id := appendKV(t, b, "new"); slices.Contains(old, id) {
+			t.Errorf("the ID %q was used twice", id)
+		}
+	})
+}
+
 func TestKVReplayStore_FollowersNoticeALostCounter(t *testing.T) {
 	inBubble(t, sse.KVReplayStoreConfig{}, func(t *testing.T, kv *testKV, open func() sse.KVReplayStore) {
 		id := appendKV(t, open(), "1")

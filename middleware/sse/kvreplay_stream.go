@@ -73,7 +73,6 @@ func (s *kvReplay) use(ctx context.Context, name string) (*kvStream, error) {
 		}
 		s.mu.Unlock()
 		if gone == nil {
-			s.forgetOldest()
 			return st, nil
 		}
 		select {
@@ -92,14 +91,13 @@ func (s *kvReplay) hold(st *kvStream) {
 
 func (s *kvReplay) release(st *kvStream) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	st.users--
-	s.mu.Unlock()
+	s.forgetOldest()
 }
 
-// forgetOldest begins to forget streams if there are too many.
+// forgetOldest begins to forget streams if there are too many. Call with mu held.
 func (s *kvReplay) forgetOldest() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closed {
 		return
 	}
