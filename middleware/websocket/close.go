@@ -116,6 +116,7 @@ func (c *Conn) release() {
 			t.Stop()
 		}
 	}
+	c.over = true
 	c.mu.Unlock()
 	why := c.in.failure()
 	if _, ok := errors.AsType[*CloseError](why); ok || isViolation(why) {
@@ -126,6 +127,7 @@ func (c *Conn) release() {
 		<-t.done
 	}
 	c.cancel(why)
+	c.readers.Wait()
 }
 
 func isViolation(err error) bool {

@@ -52,6 +52,7 @@ type Conn struct {
 	flushed  chan struct{} // closed when nothing is sent any more
 	born     time.Time
 	hungUp   sync.Once
+	readers  sync.WaitGroup // of CloseRead
 
 	heard   atomic.Int64 // when bytes last came, Unix nanoseconds
 	waiting atomic.Int64 // since when somebody waits for some; 0 if nobody does
@@ -61,6 +62,7 @@ type Conn struct {
 	abort   *time.Timer // cuts a closing handshake that takes too long
 	reap    *time.Timer // completes that of a handler that does not read
 	beat    *time.Timer // nil without keepalive
+	over    bool        // no goroutine reads for it any more
 	pinged  time.Time   // when a ping was sent that was not answered; zero if there is none
 	values  map[string]any
 }
