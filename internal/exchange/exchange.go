@@ -264,3 +264,18 @@ func (x *Exchange) OnUnwound(f func(Outcome)) { x.unwound = append(x.unwound, f)
 
 // Ends returns what OnStreamEnd registered, in order.
 func (x *Exchange) Ends() []func(engine.End) { return x.ends }
+
+// Take hands a connection that was hijacked through the base writer to Serve: run is called as by [Exchange.Detach]. It
+// returns false, and does nothing, if the connection was not.
+func (x *Exchange) Take(run func(ok bool)) bool {
+	b := x.base
+	if !b.hijacked || b.detached {
+		return false
+	}
+	b.detached, b.seen, b.expect = true, nil, nil
+	x.run = run
+	return true
+}
+
+// Status is the final status that reached the base writer, or 0.
+func (x *Exchange) Status() int { return x.base.status }
