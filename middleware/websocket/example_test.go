@@ -139,12 +139,14 @@ func ExamplePrepare() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	var conns []*websocket.Conn // of a register of yours
-	for _, c := range conns {
-		if outcome, _ := c.SendPrepared(m); outcome == websocket.Dropped {
-			_ = c.CloseNow() // too slow
+	tell := func(conns map[*websocket.Conn]bool) { // a register of yours
+		for c := range conns {
+			if outcome, _ := c.SendPrepared(m); outcome == websocket.Dropped {
+				_ = c.CloseNow() // too slow
+			}
 		}
 	}
+	tell(nil)
 }
 
 func ExampleConn_Send() {

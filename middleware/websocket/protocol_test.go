@@ -143,7 +143,7 @@ func TestConn_BreaksAtEveryPoint(t *testing.T) {
 	in := append(masked(wsproto.Text, false, "abc"), masked(wsproto.Ping, true, "xyz")...)
 	in = append(in, masked(wsproto.Continuation, true, strings.Repeat("d", 130))...)
 	for _, reset := range []bool{false, true} {
-		for n := range len(in) {
+		for n := range in {
 			last := session(t, websocket.Config{}, hello, func(r *raw) {
 				r.send(in[:n])
 				synctest.Wait()
