@@ -490,8 +490,6 @@ func (b *box) listen(rest []byte) {
 		}
 		n, next := b.OnData(p)
 		if next == park.Enough {
-			// Who handles the messages before it may take his time, but not for ever.
-			defer time.AfterFunc(c.cfg.CloseTimeout, func() { c.cut(ErrCloseTimeout) }).Stop()
 			break
 		}
 		if rest = nil; next == park.Pause {
@@ -505,6 +503,9 @@ func (b *box) listen(rest []byte) {
 			}
 		}
 	}
+	// Who handles the messages before the peer's last word may take his time, but not for ever.
+	limit := time.AfterFunc(c.cfg.CloseTimeout, func() { c.cut(ErrCloseTimeout) })
 	<-c.flushed
+	limit.Stop()
 	c.hangUp()
 }
