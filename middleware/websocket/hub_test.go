@@ -12,7 +12,6 @@ import (
 
 	"github.com/goceleris/celeris"
 	"github.com/goceleris/celeris/engine/sim"
-	"github.com/goceleris/celeris/internal/memnet"
 	"github.com/goceleris/celeris/internal/wsproto"
 	"github.com/goceleris/celeris/middleware/websocket"
 )
