@@ -69,6 +69,9 @@ func (m *mirror) session(ctx context.Context, first bool) (err error) {
 			return err
 		}
 	}
+	if err := m.learn(ctx); err != nil {
+		return err
+	}
 	if m.follower == nil {
 		<-ctx.Done()
 		return nil
@@ -158,20 +161,41 @@ func (m *mirror) compare(ctx context.Context) error {
 	return nil
 }
 
-// differs reports whether the store has something else where the log's newest entry is.
-func (m *mirror) differs(ctx context.Context, was place) (bool, error) {
+// learn reads what the store has where the log begins, to know it again.
+func (m *mirror) learn(ctx context.Context) error {
+	at := m.at()
+	if at.known || at.head == 0 {
+		return nil
+	}
+	r, ok, err := m.one(ctx, at)
+	if err != nil || !ok || r.ID != FormatID(at.epoch, uint64(at.head)) {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.epoch == at.epoch && len(m.recent.list) == 0 && m.head == at.head {
+		m.recent.add(at.head, toEntry(r).digest)
+	}
+	return nil
+}
+
+// one reads the record at a place, or the first behind it; it is not ok if there is none any more.
+func (m *mirror) one(ctx context.Context, at place) (r Record, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.timeout)
 	defer cancel()
-	for r, err := range m.cfg.store.Since(ctx, m.cfg.stream, FormatID(was.epoch, uint64(was.head)-1)) {
-		switch {
-		case errors.Is(err, ErrLastIDUnknown): // nobody can tell any more
-			return false, nil
-		case err != nil:
-			return false, err
+	for r, err := range m.cfg.store.Since(ctx, m.cfg.stream, FormatID(at.epoch, uint64(at.head)-1)) {
+		if errors.Is(err, ErrLastIDUnknown) {
+			return Record{}, false, nil
 		}
-		return r.ID != FormatID(was.epoch, uint64(was.head)) || toEntry(r).digest != was.digest, nil
+		return r, err == nil, err
 	}
-	return false, nil
+	return Record{}, false, nil
+}
+
+// differs reports whether the store has something else where the log's newest entry is.
+func (m *mirror) differs(ctx context.Context, was place) (bool, error) {
+	r, ok, err := m.one(ctx, was) // when that is gone, nobody can tell any more
+	return ok && (r.ID != FormatID(was.epoch, uint64(was.head)) || toEntry(r).digest != was.digest), err
 }
 
 // rotate gives a stream that lost events another epoch, so that no position means two things.
@@ -323,6 +347,12 @@ func (m *mirror) catchUp() (err error) {
 type source struct{ *mirror }
 
 var _ fanout.Source = source{}
+
+// Reaches implements [fanout.Source]. A stream of another epoch does not contradict: who asks learns of that soon.
+func (s source) Reaches(ctx context.Context, epoch string, p fanout.Position) (bool, error) {
+	now, head, err := openStream(ctx, s.cfg)
+	return now != epoch || fanout.Position(head) >= p, err
+}
 
 // Since implements [fanout.Source].
 func (s source) Since(ctx context.Context, epoch string, p fanout.Position) iter.Seq2[fanout.Record, error] {

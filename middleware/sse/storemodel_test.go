@@ -405,6 +405,8 @@ func (w *storeWorld) step(faults bool) {
 		w.log("trim to %d", c.trimmed)
 	case x < 92 && w.later == nil:
 		w.settle()
+		time.Sleep(20 * time.Second) // all of them have read what is lost
+		synctest.Wait()
 		lost := c.head
 		c.do(func() { c.rollBack(1 + d.IntN(4)) })
 		w.log("roll back to %d of %s", c.head, c.epoch)
