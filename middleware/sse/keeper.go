@@ -31,6 +31,9 @@ func (m *mirror) keep() {
 		m.mu.Unlock()
 		began := time.Now()
 		err := m.session(ctx, first)
+		m.mu.Lock()
+		m.trouble()
+		m.mu.Unlock()
 		interrupted := ctx.Err() != nil
 		cancel()
 		if m.ctx.Err() != nil {
@@ -124,13 +127,34 @@ type place struct {
 func (m *mirror) at() place {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.place()
+}
+
+// place runs under the lock.
+func (m *mirror) place() place {
 	p := place{epoch: m.epoch, head: m.head, lost: m.lost, fell: m.fell}
 	p.digest, p.known = m.recent.digest(m.head)
 	return p
 }
 
+// trouble remembers where the log was before the store may have lost something: what is appended behind that may hide it.
+// It runs under the lock.
+func (m *mirror) trouble() {
+	if m.mark.epoch == "" {
+		m.mark = m.place()
+	}
+}
+
+// marked returns where the log was when something first failed.
+func (m *mirror) marked() place {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mark
+}
+
 // compare brings the log to where the store is, if that is not where it was.
 func (m *mirror) compare(ctx context.Context) error {
+	mark := m.marked()
 	was := m.at() // before the store is asked: what is appended meanwhile is ahead of its answer
 	epoch, h, err := openStream(ctx, m.cfg)
 	if err != nil {
@@ -142,8 +166,11 @@ func (m *mirror) compare(ctx context.Context) error {
 		return nil
 	}
 	replaced := head < was.head
-	if !replaced && was.known {
-		if replaced, err = m.differs(ctx, was); err != nil {
+	for _, p := range []place{mark, was} {
+		if replaced || !p.known || p.epoch != epoch {
+			continue
+		}
+		if replaced, err = m.differs(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -155,6 +182,9 @@ func (m *mirror) compare(ctx context.Context) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.mark == mark {
+		m.mark = place{}
+	}
 	if m.fell = false; !m.lost {
 		m.believe(nil)
 	}
@@ -227,7 +257,7 @@ func (m *mirror) renew(epoch string, head fanout.Position) {
 	}
 	m.believe(errReplaced)
 	m.epoch, m.head, m.recent, m.unknown = epoch, head, recent{}, 0
-	m.fell = false
+	m.fell, m.mark = false, place{}
 	m.unstored, m.bytes = nil, 0
 	m.core.Rotate(epoch, head)
 	if m.flusher != nil {
