@@ -289,7 +289,7 @@ func (h *hopper) missed(epoch string, from, to uint64, data string) {
 			}
 		}
 		for _, r := range c.records {
-			if p := position(r); r.Hole && p > from && p <= to {
+			if p := position(r); r.Hole && c.epoch == epoch && p > from && p <= to {
 				h.w.fail("client %d: id passes from %d to %d over the hole at %d", h.i, from, to, p)
 			}
 		}
