@@ -245,6 +245,8 @@ func (h *hopper) block(text string) {
 	if h.lastID != "" {
 		was, q, _ := sse.ParseID(h.lastID)
 		switch {
+		case was != epoch && resync && older(epoch, was): // a process that could not know better: all begins anew
+			clear(h.seen)
 		case was != epoch && !resync:
 			w.fail("client %d: %q behind %s, without a resync", h.i, text, h.lastID)
 		case was == epoch && p < q && !resync:
@@ -296,6 +298,13 @@ func (h *hopper) missed(epoch string, from, to uint64, data string) {
 	})
 }
 
+// older reports whether an epoch came before another.
+func older(a, b string) bool {
+	x, _ := strconv.Atoi(a[1:])
+	y, _ := strconv.Atoi(b[1:])
+	return x < y
+}
+
 func number(r sse.Record) int {
 	n, _ := strconv.Atoi(strings.Fields(r.Event.Data)[0])
 	return n
@@ -345,6 +354,20 @@ func (w *storeWorld) run() {
 			f.fail = errLink
 		}
 		return f
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	if w.later != nil {
+		go func() { // it is slow, but it does not stand still
+			for {
+				select {
+				case <-time.After(5 * time.Second):
+					w.later.write(1 << 30)
+				case <-stop:
+					return
+				}
+			}
+		}()
 	}
 	for range processes {
 		w.processes = append(w.processes, w.open())
@@ -426,12 +449,13 @@ func (w *storeWorld) step(faults bool) {
 		c.do(func() { c.down = errLink; c.cut() })
 		time.Sleep(time.Duration(d.IntN(4000)) * time.Millisecond)
 		c.do(func() { c.down = nil })
-	case x < 95 && w.later == nil:
+	case w.store != sse.ReplayStore(c): // what follows is done by other processes
+	case x < 95:
 		c.do(func() {
 			c.add(sse.Record{Hole: true})
 			c.tampered = true
 		})
-	case x < 96 && w.later == nil: // another process has begun a new epoch
+	case x < 96: // one has begun a new epoch
 		c.do(func() {
 			c.anew()
 			c.tampered = true
