@@ -431,20 +431,24 @@ func (w *storeWorld) step(faults bool) {
 		}
 	case !faults:
 	case x < 90 && w.later == nil:
-		c.do(func() { c.trim(2 + d.IntN(20)) })
-		w.log("trim to %d", c.trimmed)
+		c.do(func() {
+			c.trim(2 + d.IntN(20))
+			w.log("trim to %d", c.trimmed)
+		})
 	case x < 92 && w.later == nil:
 		w.settle()
 		time.Sleep(20 * time.Second) // all of them have read what is lost
 		synctest.Wait()
-		lost := c.head
-		c.do(func() { c.rollBack(1 + d.IntN(4)) })
-		w.log("roll back to %d of %s", c.head, c.epoch)
-		for _, p := range w.processes {
-			if c.torn[c.epoch] {
-				p.knows, p.lost = c.epoch, lost
+		c.do(func() {
+			lost := c.head
+			c.rollBack(1 + d.IntN(4))
+			w.log("roll back to %d of %s", c.head, c.epoch)
+			for _, p := range w.processes {
+				if c.torn[c.epoch] {
+					p.knows, p.lost = c.epoch, lost
+				}
 			}
-		}
+		})
 	case x < 94 && w.later == nil:
 		c.do(func() { c.down = errLink; c.cut() })
 		time.Sleep(time.Duration(d.IntN(4000)) * time.Millisecond)
@@ -460,8 +464,8 @@ func (w *storeWorld) step(faults bool) {
 			c.anew()
 			c.tampered = true
 			c.cut()
+			w.log("anew: %s", c.epoch)
 		})
-		w.log("anew: %s", c.epoch)
 	}
 }
 
