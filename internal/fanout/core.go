@@ -93,22 +93,22 @@ func (c *Core) Head() Position { return Position(c.head.Load()) }
 // It waits for no reader; when the members' passes are half the retention behind, it yields to them, for
 // 100 ms at most or until ctx ends.
 func (c *Core) Publish(ctx context.Context, frame []byte, topics ...string) (Position, error) {
-	return c.publish(ctx, 0, "", frame, topics)
+	return c.publish(ctx, 0, "", frame, topics, nil)
 }
 
 // PublishKeyed is Publish for a frame that makes earlier ones with the same key obsolete; "" is no key.
 func (c *Core) PublishKeyed(ctx context.Context, key string, frame []byte, topics ...string) (Position, error) {
-	return c.publish(ctx, 0, key, frame, topics)
+	return c.publish(ctx, 0, key, frame, topics, nil)
 }
 
 // Insert is Publish for a position that somebody else gave; [ErrOrder] means that it is not above the head.
 func (c *Core) Insert(ctx context.Context, p Position, frame []byte, topics ...string) error {
-	_, err := c.publish(ctx, p, "", frame, topics)
+	_, err := c.publish(ctx, p, "", frame, topics, nil)
 	return err
 }
 
-// publish appends at p, or at the next position if it is 0.
-func (c *Core) publish(ctx context.Context, p Position, key string, frame []byte, topics []string) (Position, error) {
+// publish appends at p, or at the next position if it is 0. w may be nil.
+func (c *Core) publish(ctx context.Context, p Position, key string, frame []byte, topics []string, w *wording) (Position, error) {
 	if len(frame) > c.cfg.MaxFrame {
 		return 0, ErrFrameTooLarge
 	}
@@ -124,6 +124,7 @@ func (c *Core) publish(ctx context.Context, p Position, key string, frame []byte
 		large = make([]byte, c.maxStamp+len(frame))
 		copy(large[c.maxStamp:], frame)
 	}
+	w.copyLarge(c.maxStamp, frame)
 	now := time.Now().UnixNano()
 
 	c.mu.Lock()
@@ -132,6 +133,10 @@ func (c *Core) publish(ctx context.Context, p Position, key string, frame []byte
 		return 0, ErrClosed
 	}
 	if p != 0 && p <= c.Head() {
+		c.mu.Unlock()
+		return 0, ErrOrder
+	}
+	if !w.fits(c.Head()) {
 		c.mu.Unlock()
 		return 0, ErrOrder
 	}
@@ -157,8 +162,9 @@ func (c *Core) publish(ctx context.Context, p Position, key string, frame []byte
 	if key != "" {
 		g = &tag{key: key, topics: slices.Clone(into)}
 	}
+	w.count(into)
 	for _, t := range into {
-		c.append(t, p, frame, large, len(into), now, g)
+		c.append(t, p, frame, large, len(into), now, g, w)
 		if !t.dirty {
 			t.dirty = true
 			c.dirty = append(c.dirty, t)
@@ -178,8 +184,9 @@ func (c *Core) publish(ctx context.Context, p Position, key string, frame []byte
 }
 
 // append writes stamp and frame to the log of t.
-func (c *Core) append(t *Topic, p Position, frame, large []byte, sharers int, now int64, g *tag) {
+func (c *Core) append(t *Topic, p Position, frame, large []byte, sharers int, now int64, g *tag, w *wording) {
 	var s *segment
+	window := w.window(t)
 	var fresh bool
 	var off, end int
 	if large != nil {
@@ -189,8 +196,11 @@ func (c *Core) append(t *Topic, p Position, frame, large []byte, sharers int, no
 		copy(large[off:], stamp)
 		s, fresh = newSegment(t, 0, 1), true
 		s.buf, s.sharers = large, sharers
+		if window > 0 {
+			s.twin = w.alone(t, window, sharers)
+		}
 	} else {
-		s, fresh = t.room(c.maxStamp + len(frame))
+		s, fresh = t.room(c.maxStamp+len(frame), c.maxStamp+w.size(frame, window), window, w)
 		off = s.used
 		b := c.cfg.Framing.AppendStamp(s.buf[off:off], c.epoch, p)
 		end = off + len(b) + copy(s.buf[off+len(b):], frame)
@@ -198,6 +208,9 @@ func (c *Core) append(t *Topic, p Position, frame, large []byte, sharers int, no
 	before := s.size()
 	if fresh {
 		before = 0
+	}
+	if s.twin != nil {
+		c.reword(s, p, frame, now, g, w, window)
 	}
 	s.add(p, off, end, now, g)
 	c.bytes += s.size() - before

@@ -46,7 +46,29 @@ func (r *reason) Error() string { return r.text }
 // EndKind is for [engine.End.Kind].
 func (r *reason) EndKind() engine.EndKind { return r.kind }
 
-// publicReason names the core's reasons in this package's words.
+// dismissal is a reason of the application's, with the kind of end that it was found to be. Whoever handles the end on a
+// shard asks this one, and so runs no method of somebody else's error.
+type dismissal struct {
+	reason
+	given error
+}
+
+func dismiss(given error) error {
+	if given == nil {
+		return nil
+	}
+	return &dismissal{reason{"sse: client was disconnected", engine.End{Reason: given}.Kind()}, given}
+}
+
+// givenReason is what the application gave, or err.
+func givenReason(err error) error {
+	if d, ok := err.(*dismissal); ok { //nolint:errorlint // it is never wrapped, and to look would run the methods of others
+		return d.given
+	}
+	return err
+}
+
+// publicReason names the core's reasons in this package's words; others stay as they are.
 func publicReason(err error) error {
 	switch {
 	case errors.Is(err, fanout.ErrSlow):
