@@ -13,12 +13,8 @@ import (
 	"github.com/goceleris/celeris/middleware/store"
 )
 
-var (
-	// ErrStoreBehind means that AsyncAppendBacklog records wait to be stored.
-	ErrStoreBehind = errors.New("sse: replay store is behind")
-	// ErrStoreClosed means that the replay store is closed.
-	ErrStoreClosed = errors.New("sse: replay store is closed")
-)
+// ErrStoreClosed means that the replay store is closed.
+var ErrStoreClosed = errors.New("sse: replay store is closed")
 
 const (
 	defaultKVPrefix     = "sse:"

@@ -132,9 +132,9 @@ func later(a, b time.Time) time.Time {
 
 // CloseRead has a goroutine read from the connection from here on, for a handler that only writes: pings are answered,
 // and the returned context ends with the connection. A message closes the connection with 1008. The goroutine ends with
-// the connection.
+// the connection. With callbacks it does nothing.
 func (c *Conn) CloseRead() context.Context {
-	if c.in == nil { // OnMessage reads
+	if c.box != nil { // callbacks read
 		return c.Context()
 	}
 	c.mu.Lock()
