@@ -81,7 +81,7 @@ func (c *chat) open(conn *websocket.Conn) {
 	}
 	if _, err := c.hub.Resume(conn, after, conn.Param("room")); err != nil {
 		log.Print(err)
-		go conn.Close(websocket.StatusTryAgainLater, "no room") // it waits for the page
+		_ = conn.Close(websocket.StatusTryAgainLater, "no room") // who is gone is gone
 	}
 }
 

@@ -20,7 +20,7 @@ var mutants = []mutant.Mutant{
 	{Name: "frames that are gone are passed over", Edits: []mutant.Edit{
 		{"next.go", "if v.freed > from {", "if false {"}}},
 	{Name: "resume ignores History", Edits: []mutant.Edit{
-		{"member.go", "if t.expired > m.from && m.loss.reason == \"\" {", "if false {"}}},
+		{"member.go", "if t.expired > m.from && m.loss.reason == \"\" && c.feeder == nil {", "if false {"}}},
 	{Name: "new topic ignores its floor", Edits: []mutant.Edit{
 		{"retain.go", "newTopic(name, c.floors.of(name), now)", "newTopic(name, 0, now)"}}},
 	{Name: "compacting forgets what it freed", Edits: []mutant.Edit{
@@ -44,7 +44,7 @@ var mutants = []mutant.Mutant{
 	{Name: "a wait for a snapshot counts as lag", Edits: []mutant.Edit{
 		{"loss.go", "m.armed = false // what came", "m.armed = true // what came"}}},
 	{Name: "late verdict is carried out", Edits: []mutant.Edit{
-		{"loss.go", "if !ok || m.within(frames, bytes) {", "if !ok || false && m.within(frames, bytes) {"}}},
+		{"loss.go", "ok && m.within(frames, bytes) {", "false && m.within(frames, bytes) {"}}},
 	{Name: "leaves at once", Edits: []mutant.Edit{
 		{"member.go", "s.until <= max(m.cursor, s.from) {", "true {"}}},
 	{Name: "leave does not wake", Run: "TestLeave_WakesForWhatIsStillDue", Edits: []mutant.Edit{
@@ -52,7 +52,7 @@ var mutants = []mutant.Mutant{
 	{Name: "leave ends at the head", Edits: []mutant.Edit{
 		{"member.go", "s.until = Position(s.topic.last.Load());", "s.until = c.Head();"}}},
 	{Name: "joins from the past", Edits: []mutant.Edit{
-		{"member.go", "c.join(m, t, c.Head())", "c.join(m, t, 0)"}}},
+		{"member.go", "c.join(m, t, max(m.cursor, c.Head()))", "c.join(m, t, 0)"}}},
 	{Name: "private frame has no barrier", Edits: []mutant.Edit{
 		{"send.go", "p.barrier = max(m.cursor, m.core.Head())", "p.barrier = m.cursor"}}},
 	{Name: "private frames wait for the notice", Edits: []mutant.Edit{
@@ -105,6 +105,14 @@ var mutants = []mutant.Mutant{
 		{"plan.go", "at = list[k].pos\n\t\t\trest", "rest"}}},
 	{Name: "commit takes what was not sent", Edits: []mutant.Edit{
 		{"plan.go", "m.pass(at, frames)", "m.pass(max(at, p.end), frames)"}}},
+	{Name: "a twin goes to whoever reads twins", Edits: []mutant.Edit{
+		{"twin.go", "if s.twin != nil && window >= s.twin.window {", "if s.twin != nil && window > 0 {"}}},
+	{Name: "a twin stands among those for smaller windows", Edits: []mutant.Edit{
+		{"twin.go", "s.twin != nil && w.needs <= s.twin.window &&", "s.twin != nil &&"}}},
+	{Name: "a frame without a twin is missing among twins", Edits: []mutant.Edit{
+		{"core.go", "if s.twin != nil {\n\t\tc.reword", "if s.twin != nil && window > 0 {\n\t\tc.reword"}}},
+	{Name: "a twin is large enough for one, not for another", Run: "TestTwin_", Edits: []mutant.Edit{
+		{"topic.go", "len(s.twin.buf)-s.twin.used < twin", "false"}}},
 	{Name: "topics are read to their own ends", Run: "TestStress", Tries: 20, Edits: []mutant.Edit{
 		{"next.go", "from, upTo := max(cursor, s.from), min(bound, s.until)", "from, upTo := max(cursor, s.from), min(m.core.Head(), s.until)\n\t\tfor range 50_000 {\n\t\t\tm.core.Head()\n\t\t}"}}},
 }

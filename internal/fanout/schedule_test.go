@@ -86,7 +86,7 @@ func (w *world) connect(c *client) {
 	n.member = NewMember(n, n, 3)
 	n.member.Takes(c.window())
 	head := w.core.Head()
-	c.open(w.core.epoch, head)
+	c.open(w.core.Epoch(), head)
 	n.at, n.late = c.pos, w.r.IntN(4) == 0
 	preamble := func() {
 		epoch, p, stamped := n.member.Start()
@@ -124,7 +124,7 @@ func (w *world) connect(c *client) {
 		if w.cfg.Snapshot != nil {
 			n.mayTell = New
 		}
-	case epoch != w.core.epoch:
+	case epoch != w.core.Epoch():
 		n.mayTell = Restarted
 	case w.strict && gone != (n.member.loss.reason == Expired):
 		w.fail("client %d: opened at %d of %d with loss %q, gone %v", c.i, c.pos, head, n.member.loss.reason, gone)

@@ -100,6 +100,12 @@ func (s *segment) size() int {
 	return n
 }
 
+// last is the newest position in the segment.
+func (s *segment) last() Position {
+	list := s.published()
+	return list[len(list)-1].pos
+}
+
 // after returns the index of the first entry behind p.
 func after(list []entry, p Position) int {
 	return sort.Search(len(list), func(i int) bool { return list[i].pos > p })

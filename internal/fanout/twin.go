@@ -30,7 +30,7 @@ func (m *Member) Takes(window uint8) { m.window = min(window, MaxWindow) }
 // is another by now.
 func (c *Core) PublishFrame(ctx context.Context, f Frame, topics ...string) (Receipt, error) {
 	w := &wording{twin: f.Twin, needs: f.Window, at: f.At}
-	p, err := c.publish(ctx, 0, f.Key, f.Bytes, topics, w)
+	p, err := c.put(ctx, f.Key, f.Bytes, topics, w)
 	return Receipt{Position: p, Members: w.members}, err
 }
 
@@ -140,20 +140,20 @@ func (s *segment) wording(window uint8) *segment {
 }
 
 // reword writes stamp and frame to the twin of a segment: in the other wording if there is one for that window.
-func (c *Core) reword(s *segment, p Position, frame []byte, now int64, g *tag, w *wording, window uint8) {
+func (c *Core) reword(e *era, s *segment, p Position, frame []byte, now int64, g *tag, w *wording, window uint8) {
 	t := s.twin
 	if window > 0 {
 		frame = w.twin
 	}
 	if window > 0 && w.large != nil {
 		var room [64]byte
-		stamp := c.cfg.Framing.AppendStamp(room[:0], c.epoch, p)
-		off := c.maxStamp - len(stamp)
+		stamp := c.cfg.Framing.AppendStamp(room[:0], e.epoch, p)
+		off := e.maxStamp - len(stamp)
 		copy(t.buf[off:], stamp)
 		t.add(p, off, len(t.buf), now, g)
 		return
 	}
 	off := t.used
-	b := c.cfg.Framing.AppendStamp(t.buf[off:off], c.epoch, p)
+	b := c.cfg.Framing.AppendStamp(t.buf[off:off], e.epoch, p)
 	t.add(p, off, off+len(b)+copy(t.buf[off+len(b):], frame), now, g)
 }

@@ -78,7 +78,7 @@ func (z *Inflater) Read(p []byte) (n int, err error) {
 		z.keep(p[:n])
 		switch {
 		case err == nil:
-		case err != io.EOF: //nolint:errorlint // readers return it bare
+		case err != io.EOF:
 			z.err = errDeflate
 		case z.d.in.Len() <= len(ending):
 			z.err = io.EOF // the block of the ending, or a final one of the sender with nothing behind it

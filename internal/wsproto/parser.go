@@ -145,18 +145,31 @@ func (p *Parser) header(in []byte) (n int, err error) {
 			err = p.begin(c)
 		case 2:
 			err = p.length(c)
-		default:
-			if p.got == p.need {
-				err = p.complete()
-			} else if p.got == 3 && p.head[1]&lenBits == 127 && c&0x80 != 0 {
+		case 3:
+			if p.head[1]&lenBits == 127 && c&0x80 != 0 {
 				err = p.fail(errLength)
 			}
 		}
-		if err != nil || p.payload {
+		if err == nil && p.got > 1 && p.got == p.need-p.keyLen() {
+			err = p.announce()
+		}
+		if err != nil {
 			return n, err
+		}
+		if p.got > 1 && p.got == p.need {
+			p.complete()
+			return n, nil
 		}
 	}
 	return n, nil
+}
+
+// keyLen is how many bytes of a header are the masking key.
+func (p *Parser) keyLen() uint8 {
+	if p.FromServer {
+		return 0
+	}
+	return 4
 }
 
 // fail makes e the parser's error.
@@ -206,7 +219,7 @@ func (p *Parser) length(c byte) error {
 		}
 		return p.fail(errUnmasked)
 	}
-	p.need = 2
+	p.need = 2 + p.keyLen()
 	switch n := c & lenBits; {
 	case n > MaxControl && p.frame.Control():
 		return p.fail(errControlSize)
@@ -215,45 +228,43 @@ func (p *Parser) length(c byte) error {
 	case n == 127:
 		p.need += 8
 	}
-	if !p.FromServer {
-		p.need += 4
-	}
-	if p.need == 2 {
-		return p.complete()
-	}
 	return nil
 }
 
-// complete takes the whole header. The length is checked before the key, but bytes of a key cost nothing to wait for.
-func (p *Parser) complete() error {
+// announce checks the length of a frame.
+func (p *Parser) announce() error {
 	n := uint64(p.head[1] & lenBits)
-	at := 2
 	switch n {
 	case 126:
-		if n, at = uint64(binary.BigEndian.Uint16(p.head[2:])), 4; n <= MaxControl {
+		if n = uint64(binary.BigEndian.Uint16(p.head[2:])); n <= MaxControl {
 			return p.fail(errNotMinimal)
 		}
 	case 127:
-		if n, at = binary.BigEndian.Uint64(p.head[2:]), 10; n <= 0xFFFF {
+		if n = binary.BigEndian.Uint64(p.head[2:]); n <= 0xFFFF {
 			return p.fail(errNotMinimal)
 		}
 	}
-	if !p.FromServer {
-		p.key = binary.LittleEndian.Uint32(p.head[at:])
+	p.left = int64(n)
+	if p.frame.Control() {
+		return nil
 	}
-	p.got = 0
-	if !p.frame.Control() {
-		if p.frame != Continuation {
-			p.op, p.size, p.first, p.deflate = p.frame, 0, true, p.head[0]&rsv1Bit != 0
-			p.message = true
-		}
-		if p.Limit > 0 && n > uint64(p.bound()-p.size) {
-			return p.fail(ErrTooBig)
-		}
-		p.size += int64(n)
+	if p.frame != Continuation {
+		p.op, p.size, p.first, p.deflate = p.frame, 0, true, p.head[0]&rsv1Bit != 0
+		p.message = true
 	}
-	p.left, p.payload = int64(n), true
+	if p.Limit > 0 && n > uint64(p.bound()-p.size) {
+		return p.fail(ErrTooBig)
+	}
+	p.size += p.left
 	return nil
+}
+
+// complete begins with the frame's payload.
+func (p *Parser) complete() {
+	if !p.FromServer {
+		p.key = binary.LittleEndian.Uint32(p.head[p.need-4:])
+	}
+	p.got, p.payload = 0, true
 }
 
 // bound is Limit for the message at hand. Stored blocks, and flushes between them, make deflated data longer.

@@ -98,12 +98,13 @@ func code(err error) int {
 	return 0
 }
 
+// long is a header up to its masking key, with the length in so many bits: 126 for 16, 127 for 64.
 func long(first byte, n uint64, bytes int) []byte {
 	b := []byte{first, 0x80 | byte(bytes)}
 	if bytes == 126 {
-		return append(binary.BigEndian.AppendUint16(b, uint16(n)), 0, 0, 0, 0)
+		return binary.BigEndian.AppendUint16(b, uint16(n))
 	}
-	return append(binary.BigEndian.AppendUint64(b, n), 0, 0, 0, 0)
+	return binary.BigEndian.AppendUint64(b, n)
 }
 
 func TestParser_Refuses(t *testing.T) {

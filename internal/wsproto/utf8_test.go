@@ -1,6 +1,7 @@
 package wsproto_test
 
 import (
+	"slices"
 	"testing"
 	"unicode/utf8"
 
@@ -53,7 +54,7 @@ func TestUTF8_FailsAsEarlyAsTheBytesAllow(t *testing.T) {
 		}
 		if len(p) < 4 && ok {
 			for _, c := range interesting {
-				try(append(p[:len(p):len(p)], c))
+				try(append(slices.Clip(p), c))
 			}
 		}
 	}

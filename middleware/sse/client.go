@@ -228,7 +228,7 @@ func (c *Client) record(e Event, frame []byte) error {
 		return err
 	}
 	e.ID = ""
-	return publicError(c.key.append(c.Context(), e))
+	return publicError(c.key.append(c.Context(), e, frame))
 }
 
 // open reports whether the stream takes an event of that size now.
@@ -293,13 +293,14 @@ func (c *Client) policy() (p ClientPolicy) {
 }
 
 // follow opens topics of a broker, or joins more.
-func (c *Client) follow(core *fanout.Core, topics []string) error {
+func (c *Client) follow(b *Broker, topics []string) error {
 	if c.key != nil {
 		return fanout.ErrOtherCore
 	}
+	core := b.core
 	switch has := c.member.Core(); {
 	case has == nil, !c.started.Load():
-		err := core.Open(c.member, c.LastEventID(), topics...)
+		err := b.openAt(c.Context(), c.member, c.LastEventID(), topics)
 		if !errors.Is(err, fanout.ErrOtherCore) || c.member.Core() != core {
 			return err
 		}

@@ -138,7 +138,7 @@ func (v *visit) admit(c *celeris.Context, client netip.Addr) (err error) {
 				return err
 			}
 		}
-		if err := s.Broker.core.Open(v.member, lastID, topics...); err != nil {
+		if err := s.Broker.openAt(c.Context(), v.member, lastID, topics); err != nil {
 			return err
 		}
 	}
@@ -147,10 +147,11 @@ func (v *visit) admit(c *celeris.Context, client netip.Addr) (err error) {
 		if err != nil {
 			return err
 		}
-		if v.key, err = s.keys.acquire(c.Context(), name, lastID); err != nil {
+		if v.key, err = s.keys.acquire(c.Context(), name); err != nil {
 			return err
 		}
-		if err := v.key.core.Open(v.member, lastID, ""); err != nil {
+		v.key.mirror.meet(c.Context(), lastID)
+		if err := v.key.mirror.core.Open(v.member, lastID, ""); err != nil {
 			return err
 		}
 	}

@@ -158,9 +158,12 @@ func (b *box) add(ev wsproto.Event) error {
 	return nil
 }
 
+// small is what needs no buffer of its own size: many messages may wait.
+const small = 1 << 10
+
 // takeBuffer returns an empty buffer for n bytes.
 func takeBuffer(n int) []byte {
-	if n > piece {
+	if n <= small || n > piece {
 		return make([]byte, 0, n)
 	}
 	return (*buffers.Get().(*[]byte))[:0]
@@ -386,7 +389,7 @@ func (b *box) deliver(m *parcel) {
 	data := m.data
 	if m.compressed {
 		var err error
-		data, err = b.inflater.Append(takeBuffer(0), m.data, c.cfg.ReadLimit)
+		data, err = b.inflater.Append(takeBuffer(piece), m.data, c.cfg.ReadLimit)
 		giveBuffer(m.data)
 		if err == nil && m.typ == TextMessage {
 			var text wsproto.UTF8
@@ -494,8 +497,6 @@ func (b *box) listen(rest []byte) {
 		}
 		n, next := b.OnData(p)
 		if next == park.Enough {
-			// Who handles the messages before it may take his time, but not for ever.
-			defer time.AfterFunc(c.cfg.CloseTimeout, func() { c.cut(ErrCloseTimeout) }).Stop()
 			break
 		}
 		if rest = nil; next == park.Pause {
@@ -509,6 +510,9 @@ func (b *box) listen(rest []byte) {
 			}
 		}
 	}
+	// Who handles the messages before the peer's last word may take his time, but not for ever.
+	limit := time.AfterFunc(c.cfg.CloseTimeout, func() { c.cut(ErrCloseTimeout) })
 	<-c.flushed
+	limit.Stop()
 	c.hangUp()
 }

@@ -90,7 +90,7 @@ func (h *Hub) window(topic string, data []byte) int {
 func (h *Hub) append(topic string, plain, data []byte, at fanout.Position) (int, error) {
 	f := fanout.Frame{Bytes: plain, At: at}
 	if bits := h.window(topic, data); bits > 0 {
-		buf := takeBuffer(0)
+		buf := takeBuffer(piece)
 		z := wsproto.AppendDeflate(buf, data, nil, bits, h.cfg.Level)
 		if len(z) < len(data) {
 			head := wsproto.Frame{Opcode: wsproto.Opcode(plain[0] & 0x0F), Fin: true, Compressed: true}

@@ -3,9 +3,12 @@ package websocket_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
@@ -29,8 +32,22 @@ func TestCallbacks_EchoMessagesOfAllSizes(t *testing.T) {
 	for name, z := range modes {
 		t.Run(name, func(t *testing.T) {
 			cfg := websocket.Config{OnMessage: back, Compression: z, ReadLimit: 2 << 20, MaxBacklog: 4 << 20}
-			for where, url := range map[string]string{"parked": serveCeleris(t, cfg), "portable": serveTCP(t, cfg)} {
-				c := dial(t, url, &websocket.DialOptions{Compression: z, ReadLimit: 2 << 20})
+			cert := httptest.NewTLSServer(nil)
+			t.Cleanup(cert.Close)
+			roots := x509.NewCertPool()
+			roots.AddCert(cert.Certificate())
+			ways, servers := map[string]string{"portable": serveTCP(t, cfg)}, map[string]*celeris.Server{}
+			for where, server := range map[string]celeris.Config{
+				"epoll": {}, "io_uring": {Engine: engine.IOUring}, "std": {Engine: engine.Std},
+				"TLS": {TLSConfig: &tls.Config{Certificates: cert.TLS.Certificates}},
+			} {
+				server.Logger = quiet
+				ways[where], servers[where] = serveOn(t, cfg, server)
+			}
+			for where, url := range ways {
+				c := dial(t, url, &websocket.DialOptions{
+					Compression: z, ReadLimit: 2 << 20, TLSConfig: &tls.Config{RootCAs: roots, ServerName: "example.com"},
+				})
 				text := bytes.Repeat([]byte("the quick brown fox jumps over the lazy dog, ähnlich. "), 40_000)
 				for _, n := range []int{0, 1, 125, 126, 127, 1000, 4095, 4096, 4097, 65535, 65536, 70_000, 1_500_000} {
 					want := bytes.ToValidUTF8(text[n%777:n%777+n], []byte("?"))
@@ -42,6 +59,11 @@ func TestCallbacks_EchoMessagesOfAllSizes(t *testing.T) {
 						if err != nil || got != typ || !bytes.Equal(data, want) {
 							t.Fatalf("%s, %d bytes: %v, %d bytes, %v", where, n, got, len(data), err)
 						}
+					}
+				}
+				if s := servers[where]; s != nil && runtime.GOOS == "linux" {
+					if n := s.Stats().ParkedStreams; (n == 1) != (where != "std") {
+						t.Errorf("%s: %d are parked", where, n)
 					}
 				}
 			}

@@ -149,6 +149,7 @@ func (c *Conn) release() {
 			t.Stop()
 		}
 	}
+	c.over = true
 	c.mu.Unlock()
 	why := c.failure()
 	if _, ok := errors.AsType[*CloseError](why); ok || isViolation(why) {
@@ -159,6 +160,7 @@ func (c *Conn) release() {
 		<-t.done
 	}
 	c.cancel(why)
+	c.readers.Wait()
 }
 
 // failure is why nothing is read any more, or nil.

@@ -177,12 +177,12 @@ func (c *Config) fill() error {
 	}
 	for _, p := range c.OriginPatterns {
 		if _, err := path.Match(p, ""); err != nil {
-			return fmt.Errorf("OriginPatterns: %q: %w", p, err)
+			return fmt.Errorf("%q in OriginPatterns: %w", p, err)
 		}
 	}
 	for _, p := range c.Subprotocols {
 		if list, ok := wsproto.Tokens([]string{p}); !ok || len(list) != 1 {
-			return fmt.Errorf("Subprotocols: %q is no token", p)
+			return fmt.Errorf("%q in Subprotocols is no token", p)
 		}
 	}
 	z := &c.Compression

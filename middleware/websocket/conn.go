@@ -62,14 +62,16 @@ type manned struct {
 	flushed chan struct{} // closed when nothing is sent any more
 	born    time.Time
 	hungUp  sync.Once
-	heard   atomic.Int64 // when bytes last came, Unix nanoseconds
-	early   []byte       // what came behind the handshake, for the box
-	waiting atomic.Int64 // since when somebody waits for some; 0 if nobody does
+	readers sync.WaitGroup // of CloseRead
+	heard   atomic.Int64   // when bytes last came, Unix nanoseconds
+	early   []byte         // what came behind the handshake, for the box
+	waiting atomic.Int64   // since when somebody waits for some; 0 if nobody does
 
 	// Guarded by Conn.mu.
 	abort  *time.Timer // cuts a closing handshake that takes too long
 	reap   *time.Timer // completes that of a handler that does not read
 	beat   *time.Timer // nil without keepalive
+	over   bool        // no goroutine reads for it any more
 	pinged time.Time   // when a ping was sent that was not answered; zero if there is none
 }
 

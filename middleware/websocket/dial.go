@@ -196,7 +196,7 @@ func shake(s *settings, nc net.Conn, r *http.Request) (*Conn, error) {
 		return nil, err
 	}
 	br := bufio.NewReader(&io.LimitedReader{R: nc, N: maxHead})
-	resp, err := http.ReadResponse(br, r)
+	resp, err := http.ReadResponse(br, r) //nolint:bodyclose // whoever gets an error closes the connection below
 	if err != nil {
 		return nil, err
 	}

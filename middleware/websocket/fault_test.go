@@ -3,10 +3,13 @@ package websocket_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -295,4 +298,55 @@ func TestChurn_LeavesNothing(t *testing.T) {
 		})
 	}
 	wg.Wait() // and the leak check of the package
+}
+
+func TestPeer_BreaksARealConnectionAtEveryPoint(t *testing.T) {
+	var handled atomic.Int64
+	app := celeris.New(celeris.Config{Logger: quiet})
+	app.GET("/{name}", websocket.New(websocket.Config{Compression: websocket.Compression{Enabled: true}, Handler: func(c *websocket.Conn) {
+		handled.Add(1)
+		echo(c)
+		if err := context.Cause(c.Context()); err == nil {
+			t.Error("the connection has ended and its context has not")
+		}
+	}}))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- app.Serve(ctx, l) }()
+	in := []byte(deflating)
+	in = append(append(in, text("hello")...), deflated(strings.Repeat("z", 500))...)
+	in = append(append(in, masked(wsproto.Ping, true, "x")...), masked(wsproto.Close, true, "\x03\xe8")...)
+	for n := 0; n <= len(in); n += 3 {
+		for _, end := range []func(c *net.TCPConn){
+			func(c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() }, // a reset
+			func(c *net.TCPConn) { _ = c.Close() },
+			func(c *net.TCPConn) { // half of it
+				_ = c.CloseWrite()
+				_, _ = io.Copy(io.Discard, c)
+				_ = c.Close()
+			},
+		} {
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Write(in[:n]); err != nil {
+				t.Fatal(err)
+			}
+			end(c.(*net.TCPConn))
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Serve = %v: something is left", err)
+	}
+	st := app.Stats()
+	if st.Streams != 0 || st.Handlers != 0 || handled.Load() < 30 || st.OpenedStreams != st.EndedStreams {
+		t.Errorf("%d handled, %+v", handled.Load(), st)
+	}
 }

@@ -111,7 +111,14 @@ var _ http.Handler = websocket.New(websocket.Config{Handler: echo})
 // serveCeleris serves cfg on a real socket of a server, which parks connections where that can be.
 func serveCeleris(t testing.TB, cfg websocket.Config) string {
 	t.Helper()
-	s := celeris.New(celeris.Config{})
+	url, _ := serveOn(t, cfg, celeris.Config{})
+	return url
+}
+
+// serveOn is serveCeleris on a server of one's own choice.
+func serveOn(t testing.TB, cfg websocket.Config, server celeris.Config) (string, *celeris.Server) {
+	t.Helper()
+	s := celeris.New(server)
 	s.GET("/{name}", websocket.New(cfg))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -126,5 +133,9 @@ func serveCeleris(t testing.TB, cfg websocket.Config) string {
 			t.Error(err)
 		}
 	})
-	return "ws://" + l.Addr().String() + "/x"
+	scheme := "ws://"
+	if server.TLSConfig != nil {
+		scheme = "wss://"
+	}
+	return scheme + l.Addr().String() + "/x", s
 }

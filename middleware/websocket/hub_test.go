@@ -12,7 +12,6 @@ import (
 
 	"github.com/goceleris/celeris"
 	"github.com/goceleris/celeris/engine/sim"
-	"github.com/goceleris/celeris/internal/memnet"
 	"github.com/goceleris/celeris/internal/wsproto"
 	"github.com/goceleris/celeris/middleware/websocket"
 )
@@ -77,15 +76,6 @@ func (c *club) member(t testing.TB, room string, header ...string) (*raw, *webso
 	}
 	r := c.open(t, head)
 	return r, <-c.conns
-}
-
-// quiets fails if something comes.
-func (r *raw) quiets() {
-	r.t.Helper()
-	synctest.Wait()
-	if n := r.br.Buffered() + r.Conn.(*memnet.Conn).Unread(); n > 0 {
-		r.t.Errorf("%d bytes came, want none", n)
-	}
 }
 
 func to(t testing.TB, want int) func(int, error) {
@@ -263,11 +253,9 @@ func slowly(t *testing.T, c *club, messages int) (slow, fast *raw, conn *websock
 func TestHub_ClosesSlowConnections(t *testing.T) {
 	clubs(t, websocket.HubConfig{SubscriberBuffer: 10}, websocket.Config{}, func(t *testing.T, c *club) {
 		slow, fast, _ := slowly(t, c, 60)
-		got := ""
-		for i := 0; ; i++ {
-			if got = slow.frame(); !strings.HasPrefix(got, fmt.Sprintf("81 %d ", i)) {
-				break
-			}
+		got := slow.frame()
+		for i := 0; strings.HasPrefix(got, fmt.Sprintf("81 %d ", i)); i++ {
+			got = slow.frame()
 		}
 		if got != "close 1013 too slow" {
 			t.Errorf("behind its last message: %.50q", got)
@@ -355,8 +343,9 @@ func TestHub_ContainsPanics(t *testing.T) {
 			t.Error(err)
 		}
 		fast.want("81 still here")
-		got := ""
-		for got = slow.frame(); strings.HasPrefix(got, "81 "); got = slow.frame() {
+		got := slow.frame()
+		for strings.HasPrefix(got, "81 ") {
+			got = slow.frame()
 		}
 		if got != "close 1011" {
 			t.Errorf("the slow one got %q at its end", got)

@@ -132,19 +132,28 @@ func later(a, b time.Time) time.Time {
 
 // CloseRead has a goroutine read from the connection from here on, for a handler that only writes: pings are answered,
 // and the returned context ends with the connection. A message closes the connection with 1008. The goroutine ends with
-// the connection.
+// the connection. With callbacks it does nothing.
 func (c *Conn) CloseRead() context.Context {
-	go func() {
+	if c.box != nil { // callbacks read
+		return c.Context()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return c.Context()
+	}
+	c.readers.Go(func() {
 		if _, _, err := c.NextReader(c.Context()); err != nil {
 			return
 		}
-		e := &CloseError{Code: StatusPolicyViolation, Reason: "unexpected message", Local: true}
-		c.shut(e, errors.New("websocket: unexpected message"))
+		c.shut(&CloseError{Code: StatusPolicyViolation, Reason: "unexpected message", Local: true}, errUnexpected)
 		for {
 			if _, _, err := c.NextReader(c.Context()); err != nil {
 				return
 			}
 		}
-	}()
+	})
 	return c.Context()
 }
+
+var errUnexpected = errors.New("websocket: the peer sent a message where none was expected")

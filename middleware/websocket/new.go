@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -44,9 +45,7 @@ func New(cfg Config) celeris.HandlerFunc {
 
 // refused makes a refusal an error response.
 func refused(c *celeris.Context, r *wsproto.Refusal) error {
-	for name, values := range r.Header {
-		c.Response().Header()[name] = values
-	}
+	maps.Copy(c.Response().Header(), r.Header)
 	return &celeris.HTTPError{Code: r.Status, Message: r.Message}
 }
 

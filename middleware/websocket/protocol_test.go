@@ -143,7 +143,7 @@ func TestConn_BreaksAtEveryPoint(t *testing.T) {
 	in := append(masked(wsproto.Text, false, "abc"), masked(wsproto.Ping, true, "xyz")...)
 	in = append(in, masked(wsproto.Continuation, true, strings.Repeat("d", 130))...)
 	for _, reset := range []bool{false, true} {
-		for n := range len(in) {
+		for n := range in {
 			last := session(t, websocket.Config{}, hello, func(r *raw) {
 				r.send(in[:n])
 				synctest.Wait()
@@ -214,7 +214,7 @@ func TestConn_FloodOfPingsIsBounded(t *testing.T) {
 func TestConn_TakesMegabytesInFragmentsOfAByte(t *testing.T) {
 	size := 10 << 20
 	if raceEnabled {
-		size = 1 << 20
+		size = 256 << 10
 	}
 	got := make(chan int, 1)
 	url := serveTCP(t, websocket.Config{ReadLimit: int64(size), Handler: func(c *websocket.Conn) {

@@ -153,13 +153,13 @@ func TestMessages_EndWithTheConnection(t *testing.T) {
 	for payload, want := range map[string]int{"\x03\xe8": 0, "\x03\xe9": 0, "": 0, "\x0f\xa0": 4000} {
 		with(t, websocket.Config{}, hello, func(t *testing.T, c *websocket.Conn, r *raw) {
 			r.send(append(append(text("a"), text("b")...), masked(wsproto.Close, true, payload)...))
-			var got string
+			var got []byte
 			var last error
 			for m, err := range c.Messages(t.Context()) {
-				got += string(m.Data)
+				got = append(got, m.Data...)
 				last = err
 			}
-			if got != "ab" || want == 0 && last != nil || want != 0 && websocket.CloseCode(last) != want {
+			if string(got) != "ab" || want == 0 && last != nil || want != 0 && websocket.CloseCode(last) != want {
 				t.Errorf("%q, %v", got, last)
 			}
 		})

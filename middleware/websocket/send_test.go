@@ -165,13 +165,13 @@ func TestWriteMessage_WaitsForRoom(t *testing.T) {
 
 func TestWriters_NeverInterleave(t *testing.T) {
 	for _, z := range []websocket.Compression{{}, {Enabled: true}, {Enabled: true, Takeover: true}} {
-		const writers, each = 8, 50
+		const writers, each = 6, 50
 		url := serveTCP(t, websocket.Config{Compression: z, Handler: func(c *websocket.Conn) {
 			var wg sync.WaitGroup
 			for w := range writers {
 				wg.Go(func() {
 					for i := range each {
-						msg := fmt.Appendf(nil, "%d %d %s", w, i, strings.Repeat(string(rune('a'+w)), i*i*3))
+						msg := fmt.Appendf(nil, "%d %d %s", w, i, strings.Repeat(string(rune('a'+w)), i*i*2))
 						if err := c.WriteMessage(c.Context(), websocket.TextMessage, msg); err != nil {
 							t.Error(err)
 						}
@@ -195,7 +195,7 @@ func TestWriters_NeverInterleave(t *testing.T) {
 			var w, i int
 			var rest string
 			_, _ = fmt.Sscan(string(m.Data), &w, &i, &rest)
-			if i != next[w] || rest != strings.Repeat(string(rune('a'+w)), i*i*3) {
+			if i != next[w] || rest != strings.Repeat(string(rune('a'+w)), i*i*2) {
 				t.Fatalf("writer %d: message %d, want %d", w, i, next[w])
 			}
 			next[w]++

@@ -63,7 +63,8 @@ func keepRequest(r *http.Request) *http.Request {
 	return k
 }
 
-// hijack answers over HTTP/1.1: the head goes through the middleware and net/http, with all that they add to it.
+// hijack answers over HTTP/1.1: the head goes through the middleware and net/http, with all that they add to it. A writer
+// outside of ours may hold it back unnoticed, so there it is written to the connection.
 func (v *visit) hijack(c *celeris.Context, accept string) (net.Conn, []byte, error) {
 	w := c.Response()
 	h := w.Header()
@@ -71,9 +72,11 @@ func (v *visit) hijack(c *celeris.Context, accept string) (net.Conn, []byte, err
 	h.Set("Connection", "Upgrade")
 	h.Set("Sec-Websocket-Accept", accept)
 	rc := http.NewResponseController(w)
-	// What the server has set for ordinary requests ends here.
-	_ = rc.SetWriteDeadline(time.Now().Add(v.s.HandshakeTimeout)) // a writer without deadlines has none to end
-	w.WriteHeader(http.StatusSwitchingProtocols)
+	if v.x.Bare() {
+		// What the server has set for ordinary requests ends here.
+		_ = rc.SetWriteDeadline(time.Now().Add(v.s.HandshakeTimeout)) // a writer without deadlines has none to end
+		w.WriteHeader(http.StatusSwitchingProtocols)
+	}
 	nc, rw, err := rc.Hijack()
 	if err != nil {
 		return nil, nil, fmt.Errorf("websocket: take the connection over: %w", err)

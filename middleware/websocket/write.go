@@ -114,14 +114,32 @@ func (c *Conn) send(t MessageType, data []byte) (Outcome, error) {
 
 // sendInContext is send where the peer's context goes on with this message, so that it must not be lost.
 func (c *Conn) sendInContext(t MessageType, data []byte) (Outcome, error) {
-	c.out.context.mu.Lock()
-	defer c.out.context.mu.Unlock()
-	z := wsproto.AppendDeflate(nil, data, c.out.context.window.Bytes(), int(c.out.bits), c.cfg.Compression.Level)
-	o, err := c.frame(c.header(t, true), z)
-	if err == nil {
-		c.out.context.window.Keep(data, int(c.out.bits))
+	if c.manned == nil { // a shard sends
+		return outcome(false, c.enqueue(t, data))
 	}
-	return o, err
+	claimed := c.pipe.claim()
+	err := c.enqueue(t, data)
+	sent := claimed && c.pipe.run()
+	return outcome(sent, err)
+}
+
+func (c *Conn) enqueue(t MessageType, data []byte) error {
+	in := c.out.context
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	f := c.header(t, true)
+	z := wsproto.AppendDeflate(make([]byte, wsproto.MaxHeader), data, in.window.Bytes(), int(c.out.bits), c.cfg.Compression.Level)
+	n := len(z) - wsproto.MaxHeader
+	frame := z[wsproto.MaxHeader-f.HeaderLen(n):]
+	f.AppendHeader(frame[:0], n)
+	if f.Masked {
+		wsproto.Mask(f.Key, z[wsproto.MaxHeader:])
+	}
+	if err := c.member.Send(frame); err != nil {
+		return err
+	}
+	in.window.Keep(data, int(c.out.bits))
+	return nil
 }
 
 func (c *Conn) header(t MessageType, compressed bool) wsproto.Frame {
