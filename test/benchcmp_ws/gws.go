@@ -42,7 +42,7 @@ func (s *gwsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *gwsServer) OnMessage(c *gws.Conn, m *gws.Message) {
-	defer func() { _ = m.Close() }() // it has no error
+	defer func() { _ = m.Close() }()        // it has no error
 	_ = c.WriteMessage(m.Opcode, m.Bytes()) // OnClose tells
 }
 
