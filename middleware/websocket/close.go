@@ -14,7 +14,7 @@ import (
 // the peer sends meanwhile is discarded, unless somebody reads. It returns nil when the peer has closed too,
 // [ErrCloseTimeout] if it has not within the CloseTimeout, the reason if the connection was over, and [ErrCloseCode],
 // with nothing done, for a code that may not be sent; [StatusNoStatusReceived] sends a close frame without one. A reason
-// of more than 123 bytes is cut.
+// of more than 123 bytes is cut. With callbacks OnMessage is not called any more, and OnClose still is.
 func (c *Conn) Close(code int, reason string) error {
 	if !wsproto.ValidCode(code) && code != StatusNoStatusReceived {
 		return ErrCloseCode
