@@ -38,6 +38,7 @@ const (
 const (
 	Lagged    = "lagged"     // an attached member was dropped
 	Expired   = "expired"    // the position left retention before the member came back
+	Hole      = "hole"       // frames are missing behind the position, nobody knows which
 	Restarted = "restarted"  // the position is of another epoch
 	UnknownID = "unknown_id" // the position is malformed or in the future
 	New       = "new"        // the member came without a position; only a snapshot is built for it
@@ -82,8 +83,10 @@ type Config struct {
 	Framing Framing
 	// Epoch and Floor are where a log goes on that somebody else keeps: positions up to Floor are in the past.
 	// Without an Epoch the core makes its own.
-	Epoch            string
-	Floor            Position
+	Epoch string
+	Floor Position
+	// Source has what memory has forgotten; nil if nobody has.
+	Source           Source
 	SubscriberBuffer int           // lag limit in frames
 	MaxLagBytes      int           // lag limit in bytes
 	History          int           // frames per topic; raised to SubscriberBuffer

@@ -190,7 +190,7 @@ func (c *conn) heartbeat() {
 		return
 	}
 	if c.w.fault == faultBlindHeartbeat && !c.removed {
-		c.send(textFraming{}.AppendPosition(nil, c.w.core.epoch, c.w.core.Head()))
+		c.send(textFraming{}.AppendPosition(nil, c.w.core.Epoch(), c.w.core.Head()))
 		return
 	}
 	c.send(c.member.Heartbeat())

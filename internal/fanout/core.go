@@ -5,6 +5,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -23,9 +24,8 @@ var (
 // Core owns the logs of all topics and knows their members. Its methods may be called from any goroutine.
 type Core struct {
 	cfg       Config
-	epoch     string
-	maxStamp  int
-	head      atomic.Uint64
+	era       atomic.Pointer[era] // replaced under mu
+	feeder    *feeder             // nil without a source
 	pump      *pump
 	callbacks *callbacks
 	stats     counters
@@ -40,6 +40,8 @@ type Core struct {
 	segments queue                // all segments in the order they were made
 	bytes    int                  // what the logs cost
 	members  map[*Member]struct{} // those with an owner
+	readers  map[*Member]struct{} // those without
+	kept     Position             // what is above it may not be forgotten yet
 	empty    chan struct{}        // closed when the last member leaves; nil while nobody waits
 	dirty    []*Topic             // published to since the pump last looked
 	moves    []move               // joins and leaves since then
@@ -65,27 +67,31 @@ type Stats struct {
 	Removed, Closed             int64 // verdicts carried out
 	CallbackPanics              int64
 	Throttled                   int64 // publishes that waited for a pass
+	SourceReads                 int64
+	Waiting                     int // members that wait for the source
 }
 
 // NewCore returns a core that runs one goroutine, its pump, until [Core.Stop].
 func NewCore(cfg Config) *Core {
 	cfg = cfg.withDefaults()
 	c := &Core{
-		cfg: cfg, epoch: cmp.Or(cfg.Epoch, NewEpoch()), floors: floors{base: cfg.Floor}, topics: make(map[string]*Topic), idle: list.New(),
-		members: make(map[*Member]struct{}),
+		cfg: cfg, floors: floors{base: cfg.Floor}, topics: make(map[string]*Topic), idle: list.New(),
+		members: make(map[*Member]struct{}), readers: make(map[*Member]struct{}), kept: forever,
 	}
-	c.head.Store(uint64(cfg.Floor))
-	c.maxStamp = cfg.Framing.MaxStamp(c.epoch)
+	c.era.Store(newEra(c, cmp.Or(cfg.Epoch, NewEpoch()), cfg.Floor))
+	if cfg.Source != nil {
+		c.feeder = newFeeder(c)
+	}
 	c.callbacks = &callbacks{max: cfg.MaxCallbacks, panics: &c.stats.panics, log: cfg.Logger}
 	c.pump = newPump(c)
 	return c
 }
 
 // Epoch is the first half of every id of this core.
-func (c *Core) Epoch() string { return c.epoch }
+func (c *Core) Epoch() string { return c.era.Load().epoch }
 
 // Head is the newest position.
-func (c *Core) Head() Position { return Position(c.head.Load()) }
+func (c *Core) Head() Position { return c.era.Load().Head() }
 
 // Publish appends frame to the logs of topics and returns its position. It does not keep frame. With a
 // topic named twice the frame is appended once.
@@ -93,106 +99,119 @@ func (c *Core) Head() Position { return Position(c.head.Load()) }
 // It waits for no reader; when the members' passes are half the retention behind, it yields to them, for
 // 100 ms at most or until ctx ends.
 func (c *Core) Publish(ctx context.Context, frame []byte, topics ...string) (Position, error) {
-	return c.publish(ctx, 0, "", frame, topics)
+	return c.PublishKeyed(ctx, "", frame, topics...)
 }
 
 // PublishKeyed is Publish for a frame that makes earlier ones with the same key obsolete; "" is no key.
 func (c *Core) PublishKeyed(ctx context.Context, key string, frame []byte, topics ...string) (Position, error) {
-	return c.publish(ctx, 0, key, frame, topics)
-}
-
-// Insert is Publish for a position that somebody else gave; [ErrOrder] means that it is not above the head.
-func (c *Core) Insert(ctx context.Context, p Position, frame []byte, topics ...string) error {
-	_, err := c.publish(ctx, p, "", frame, topics)
-	return err
-}
-
-// publish appends at p, or at the next position if it is 0.
-func (c *Core) publish(ctx context.Context, p Position, key string, frame []byte, topics []string) (Position, error) {
 	if len(frame) > c.cfg.MaxFrame {
 		return 0, ErrFrameTooLarge
 	}
 	if len(topics) > MaxTopicsPerMember {
 		return 0, ErrTooManyTopics
 	}
+	p, lap, err := c.publish(given{}, key, frame, topics)
+	if lap != nil {
+		c.yield(ctx, lap)
+	}
+	return p, err
+}
+
+// publish appends at a place that somebody else gave, or at the next position if it is the zero place.
+func (c *Core) publish(at given, key string, frame []byte, topics []string) (Position, *lap, error) {
 	if len(topics) > 1 {
 		topics = slices.Compact(slices.Sorted(slices.Values(topics)))
 	}
+	e := c.era.Load()
 	// A large frame is copied outside the lock, with room for its stamp, and shared between its topics.
 	var large []byte
 	if len(frame) > AloneAbove {
-		large = make([]byte, c.maxStamp+len(frame))
-		copy(large[c.maxStamp:], frame)
+		large = make([]byte, e.maxStamp+len(frame))
+		copy(large[e.maxStamp:], frame)
 	}
 	now := time.Now().UnixNano()
 
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		return 0, ErrClosed
+		return 0, nil, ErrClosed
 	}
-	if p != 0 && p <= c.Head() {
+	p := at.pos
+	if c.era.Load() != e || p != 0 && (at.epoch != e.epoch || p <= e.Head()) {
 		c.mu.Unlock()
-		return 0, ErrOrder
+		if p == 0 {
+			return c.publish(at, key, frame, topics)
+		}
+		return 0, nil, ErrOrder
 	}
-	// Topics first: either all of them take the frame or none.
+	// Topics first: either all of them take the frame or none. What a store has is in the log of those that there is
+	// room for; the others can be read from the store.
 	var few [4]*Topic
 	into := few[:0]
 	for _, name := range topics {
 		t, err := c.topic(name, now)
-		if err != nil {
+		switch {
+		case err == nil:
+			into = append(into, t)
+		case p == 0:
 			c.mu.Unlock()
-			return 0, err
+			return 0, nil, err
+		default:
+			c.floors.raise(name, p)
 		}
-		into = append(into, t)
 	}
 	if slices.ContainsFunc(into, func(t *Topic) bool { return t.dropped }) {
-		c.mu.Unlock() // its own topics had to make room for each other
-		return 0, ErrTooManyTopics
+		if p == 0 {
+			c.mu.Unlock() // its own topics had to make room for each other
+			return 0, nil, ErrTooManyTopics
+		}
+		into = slices.DeleteFunc(into, func(t *Topic) bool {
+			if t.dropped {
+				c.floors.raise(t.name, p)
+			}
+			return t.dropped
+		})
 	}
 	if p == 0 {
-		p = c.Head() + 1
+		p = e.Head() + 1
 	}
 	var g *tag
 	if key != "" {
 		g = &tag{key: key, topics: slices.Clone(into)}
 	}
 	for _, t := range into {
-		c.append(t, p, frame, large, len(into), now, g)
+		c.append(e, t, p, frame, large, len(into), now, g)
 		if !t.dirty {
 			t.dirty = true
 			c.dirty = append(c.dirty, t)
 		}
 	}
-	c.head.Store(uint64(p))
+	e.head.Store(uint64(p))
 	c.retain(len(into))
 	lap := c.lapped(into)
 	c.mu.Unlock()
 
 	c.stats.published.Add(1)
 	c.pump.kick()
-	if lap != nil {
-		c.yield(ctx, lap)
-	}
-	return p, nil
+	return p, lap, nil
 }
 
 // append writes stamp and frame to the log of t.
-func (c *Core) append(t *Topic, p Position, frame, large []byte, sharers int, now int64, g *tag) {
+func (c *Core) append(e *era, t *Topic, p Position, frame, large []byte, sharers int, now int64, g *tag) {
 	var s *segment
 	var fresh bool
 	var off, end int
 	if large != nil {
 		var room [64]byte
-		stamp := c.cfg.Framing.AppendStamp(room[:0], c.epoch, p)
-		off, end = c.maxStamp-len(stamp), len(large)
+		stamp := c.cfg.Framing.AppendStamp(room[:0], e.epoch, p)
+		off, end = e.maxStamp-len(stamp), len(large)
 		copy(large[off:], stamp)
 		s, fresh = newSegment(t, 0, 1), true
 		s.buf, s.sharers = large, sharers
 	} else {
-		s, fresh = t.room(c.maxStamp + len(frame))
+		s, fresh = t.room(e.maxStamp + len(frame))
 		off = s.used
-		b := c.cfg.Framing.AppendStamp(s.buf[off:off], c.epoch, p)
+		b := c.cfg.Framing.AppendStamp(s.buf[off:off], e.epoch, p)
 		end = off + len(b) + copy(s.buf[off+len(b):], frame)
 	}
 	before := s.size()
@@ -206,7 +225,7 @@ func (c *Core) append(t *Topic, p Position, frame, large []byte, sharers int, no
 		c.segments.push(s)
 	}
 	expired := t.oldest
-	t.appended(s, p, c.cfg.History, now)
+	t.appended(s, p, c.cfg.History, c.kept, now)
 	for expired != nil && expired != t.oldest && !expired.freed {
 		c.free(t)
 	}
@@ -222,25 +241,13 @@ func (c *Core) Members() []*Member {
 	return slices.AppendSeq(make([]*Member, 0, len(c.members)), maps.Keys(c.members))
 }
 
-// Servable reports whether memory still has all that topics said since lastID; "" asks for nothing, and what no log
-// could serve counts as served.
-func (c *Core) Servable(lastID string, topics ...string) bool {
-	epoch, p, ok := ParseID(lastID)
+// Everybody yields the members of this moment, those without an owner too.
+func (c *Core) Everybody() iter.Seq[*Member] {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !ok || epoch != c.epoch || p > c.Head() {
-		return true
-	}
-	for _, name := range topics {
-		expired := c.floors.of(name)
-		if t := c.topics[name]; t != nil {
-			expired = t.expired
-		}
-		if expired > p {
-			return false
-		}
-	}
-	return true
+	all := slices.AppendSeq(make([]*Member, 0, len(c.members)+len(c.readers)), maps.Keys(c.members))
+	all = slices.AppendSeq(all, maps.Keys(c.readers))
+	c.mu.Unlock()
+	return slices.Values(all)
 }
 
 // Followers returns how many members have joined topic and not left it.
@@ -288,7 +295,7 @@ func (c *Core) Stop(ctx context.Context) error {
 	c.moves = nil
 	c.mu.Unlock()
 	c.pump.stop()
-	return c.callbacks.wait(ctx)
+	return errors.Join(c.callbacks.wait(ctx), c.feeder.stop(ctx))
 }
 
 // Stats returns the counters and gauges of this moment.
@@ -299,6 +306,9 @@ func (c *Core) Stats() Stats {
 		DeliveredBytes: c.stats.bytes.Load(), Superseded: c.stats.superseded.Load(),
 		Resyncs: c.stats.resyncs.Load(), Removed: c.stats.removed.Load(), Closed: c.stats.closed.Load(),
 		CallbackPanics: c.stats.panics.Load(), Throttled: c.stats.throttled.Load(),
+	}
+	if c.feeder != nil {
+		s.SourceReads, s.Waiting = c.feeder.reads.Load(), c.feeder.waiting()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -11,6 +11,9 @@ func (m *Member) fall(head Position) {
 	if m.armed {
 		reason = Lagged
 	}
+	if f := m.feed; f != nil && f.reason != "" {
+		reason = f.reason
+	}
 	m.drop(reason, head, 0, false)
 }
 
@@ -23,7 +26,7 @@ func (m *Member) drop(reason string, head Position, frames int, known bool) {
 	m.loss.dropped += frames
 	m.loss.unknown = m.loss.unknown || !known
 	m.cursor = max(m.cursor, head)
-	m.latest, m.skipped, m.left = false, 0, nil
+	m.latest, m.skipped, m.left, m.feed = false, 0, nil, nil
 }
 
 // tell brings the member's loss forward: private frames that were queued before it, then the notice or the
@@ -36,7 +39,7 @@ func (m *Member) tell(out *batch, head Position) bool {
 	}
 	if c.cfg.Snapshot != nil {
 		if l.snap == nil {
-			m.ask(head)
+			m.request(head)
 			return false
 		}
 		if !l.snap.done {
@@ -96,8 +99,8 @@ func (m *Member) notice(head Position) Notice {
 	return n
 }
 
-// ask has the snapshot built, as of head or later.
-func (m *Member) ask(head Position) {
+// request has the snapshot built, as of head or later.
+func (m *Member) request(head Position) {
 	c := m.core
 	m.asked++
 	q, n := m.asked, m.notice(head)
@@ -113,7 +116,7 @@ func (m *Member) ask(head Position) {
 			m.answer(q, nil)
 			return
 		}
-		m.answer(q, append(c.cfg.Framing.AppendStamp(make([]byte, 0, c.maxStamp+len(body)), c.epoch, n.Position), body...))
+		m.answer(q, append(c.cfg.Framing.AppendStamp(make([]byte, 0, c.maxStamp+len(body)), n.Epoch, n.Position), body...))
 	}, func() { m.Finish(ErrPanicked, nil, false) })
 	if !ok {
 		m.loss.snap.done = true
@@ -144,17 +147,18 @@ func (m *Member) judge() {
 		return
 	}
 	head := c.Head()
-	frames, bytes, ok := m.due(head)
+	frames, bytes, ok := m.dueAtLeast(head)
 	switch {
-	case !ok:
+	case !ok && (c.feeder == nil || m.loss.reason != "" || m.latest):
 		m.fall(head)
-	case m.within(frames, bytes) || m.latest && m.conflates(head):
+	case !ok && !m.armed: // it replays from the source
+	case ok && (m.within(frames, bytes) || m.latest && m.conflates(head)):
 		m.armed = m.armed || !m.latest
 	case m.loss.reason != "" || m.latest:
 		m.drop(Lagged, head, frames, true)
 	case !m.armed || m.deciding:
 	case c.cfg.OnSlow == nil:
-		m.drop(Lagged, head, frames, true)
+		m.drop(Lagged, head, frames, ok)
 	default:
 		m.deciding = c.callbacks.run("OnSlow",
 			func() { m.verdict(c.cfg.OnSlow(m.owner, Lag{Frames: frames, Bytes: bytes})) },
@@ -184,8 +188,8 @@ func (m *Member) carryOut(v Verdict) (lag Lag, done bool) {
 		return Lag{}, false
 	}
 	head := c.Head()
-	frames, bytes, ok := m.due(head)
-	if !ok || m.within(frames, bytes) {
+	frames, bytes, ok := m.dueAtLeast(head)
+	if !ok && (c.feeder == nil || !m.armed) || ok && m.within(frames, bytes) {
 		return Lag{}, false
 	}
 	switch v {
@@ -203,7 +207,7 @@ func (m *Member) carryOut(v Verdict) (lag Lag, done bool) {
 	case Latest:
 		m.armed, m.latest = false, true
 	default:
-		m.drop(Lagged, head, frames, true)
+		m.drop(Lagged, head, frames, ok)
 	}
 	m.wake()
 	return Lag{Frames: frames, Bytes: bytes}, true

@@ -63,7 +63,7 @@ type Member struct {
 
 	// mu guards what follows, but for what says otherwise. It comes after Core.mu.
 	mu       sync.Mutex
-	core     *Core
+	core     *era // the core it has joined, in the epoch that it knows of; nil before
 	cursor   Position
 	lost     int32 // private frames refused since the last one that was queued
 	leaving  int32 // subs that have an end
@@ -78,6 +78,7 @@ type Member struct {
 	subs     []sub
 	first    [1]sub // room for subs
 	loss     loss   // what it must be told before its next frame
+	feed     *feed  // where what memory has forgotten comes from; nil while memory serves it
 	queue    []private
 
 	queued   int      // bytes of queue
@@ -148,7 +149,10 @@ func (m *Member) Owner() Owner { return m.owner }
 func (m *Member) Core() *Core {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.core
+	if m.core == nil {
+		return nil
+	}
+	return m.core.Core
 }
 
 // Open joins topics at the position that lastID names, or at the head if it is "". What was published since
@@ -159,7 +163,7 @@ func (c *Core) Open(m *Member, lastID string, topics ...string) error {
 	defer c.mu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.core != nil && (m.core != c || m.started) {
+	if m.core != nil && (m.core.Core != c || m.started) {
 		return ErrOtherCore
 	}
 	into, err := c.joinable(m, topics)
@@ -167,15 +171,17 @@ func (c *Core) Open(m *Member, lastID string, topics ...string) error {
 		return err
 	}
 	if m.core == nil {
-		m.core = c
+		m.core = c.era.Load()
 		if m.owner != nil {
 			c.members[m] = struct{}{}
+		} else {
+			c.readers[m] = struct{}{}
 		}
 		m.announce = m.started
 		m.place(c, lastID)
 	}
 	for _, t := range into {
-		if t.expired > m.from && m.loss.reason == "" {
+		if t.expired > m.from && m.loss.reason == "" && c.feeder == nil {
 			m.loss = loss{reason: Expired, unknown: true}
 			m.cursor = c.Head()
 		}
@@ -196,12 +202,15 @@ func (m *Member) place(c *Core, lastID string) {
 		return
 	}
 	switch epoch, p, ok := ParseID(lastID); {
-	case !ok || (epoch == c.epoch && p > head):
+	case !ok || (epoch == m.core.epoch && p > head && c.feeder == nil):
 		m.loss = loss{reason: UnknownID, unknown: true}
-	case epoch != c.epoch:
+	case epoch != m.core.epoch:
 		m.loss = loss{reason: Restarted, unknown: true}
 	default:
 		m.from, m.cursor = p, p
+		if p > head { // of a process that has read more of the store, unless the store does not know it
+			m.ask(true)
+		}
 	}
 }
 
@@ -212,7 +221,7 @@ func (c *Core) Join(m *Member, topics ...string) error {
 	defer c.mu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.core != c {
+	if m.core == nil || m.core.Core != c {
 		return ErrOtherCore
 	}
 	into, err := c.joinable(m, topics)
@@ -220,7 +229,7 @@ func (c *Core) Join(m *Member, topics ...string) error {
 		return err
 	}
 	for _, t := range into {
-		c.join(m, t, c.Head())
+		c.join(m, t, max(m.cursor, c.Head()))
 	}
 	return nil
 }
@@ -282,6 +291,9 @@ func (c *Core) Leave(m *Member, topics ...string) {
 	defer c.mu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.core == nil || m.core.Core != c {
+		return
+	}
 	left := m.subs[:0]
 	for _, s := range m.subs {
 		if s.until == forever && slices.Contains(topics, s.topic.name) {
@@ -393,6 +405,8 @@ func (m *Member) End(reason error) error {
 		}
 	}
 	delete(c.members, m)
+	delete(c.readers, m)
+	m.feed = nil
 	if len(c.members) == 0 && c.empty != nil {
 		close(c.empty)
 		c.empty = nil
@@ -409,7 +423,7 @@ func (m *Member) lockWithCore() *Core {
 			c.mu.Lock()
 		}
 		m.mu.Lock()
-		if m.core == c {
+		if m.core == nil && c == nil || m.core != nil && m.core.Core == c {
 			return c
 		}
 		m.mu.Unlock()

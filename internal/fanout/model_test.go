@@ -74,7 +74,7 @@ func (f fault) spoil(c *conn, frames [][]byte) [][]byte {
 	case f == faultLosePrivate && p >= 0:
 		frames = slices.Delete(frames, p, p+1)
 	case f == faultAlwaysResync && !c.removed && len(frames) == 0:
-		n := Notice{Reason: Lagged, Epoch: w.core.epoch, Position: c.at, Stamped: true}
+		n := Notice{Reason: Lagged, Epoch: w.core.Epoch(), Position: c.at, Stamped: true}
 		frames = [][]byte{textFraming{}.AppendNotice(nil, n)}
 	case f == faultSilentLoss && notice >= 0:
 		frames = slices.Delete(frames, notice, notice+1)
@@ -87,7 +87,7 @@ func (f fault) spoil(c *conn, frames [][]byte) [][]byte {
 			frames[notice] = textFraming{}.AppendNotice(nil, Notice{Reason: b.reason, Dropped: b.n, Epoch: b.epoch, Position: c.at, Stamped: true})
 		}
 	case f == faultAfterRemove && c.removed:
-		frames = append(frames, textFraming{}.AppendPosition(nil, w.core.epoch, w.core.Head()))
+		frames = append(frames, textFraming{}.AppendPosition(nil, w.core.Epoch(), w.core.Head()))
 	case f == faultNoFarewell && first(kindBye) >= 0:
 		frames = frames[:first(kindBye)]
 	}

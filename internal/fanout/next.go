@@ -47,7 +47,7 @@ func (m *Member) Next(bufs [][]byte, limit int) ([][]byte, Status) {
 
 // look tells publishers how far the member is.
 func (m *Member) look() {
-	if m.removed || m.closing || m.loss.reason != "" {
+	if m.removed || m.closing || m.loss.reason != "" || m.feed != nil {
 		m.seen.Store(uint64(forever))
 	} else {
 		m.seen.Store(uint64(m.cursor))
@@ -88,6 +88,8 @@ func (m *Member) next(out *batch) Status {
 				m.fall(head)
 			}
 			continue
+		case stepWait:
+			return Idle
 		case stepDone:
 		}
 		if out.full() {
@@ -128,12 +130,22 @@ func (m *Member) Step() (frame []byte, n *Notice, st Status) {
 	}
 	for m.loss.reason == "" {
 		out := batch{limit: 1}
-		if m.frames(&out, m.bound(head)) == stepFell {
+		switch m.frames(&out, m.bound(head)) {
+		case stepFell:
+			if m.closing && m.core.feeder != nil {
+				return nil, nil, Finished // it comes back with its old position
+			}
 			m.fall(head)
 			continue
+		case stepWait:
+			return nil, nil, Idle
 		}
 		if len(out.bufs) > 0 {
 			m.core.stats.bytes.Add(int64(out.n))
+			return out.bufs[0], nil, More
+		}
+		if len(m.queue) > 0 {
+			m.pop(&out)
 			return out.bufs[0], nil, More
 		}
 		if m.closing {
@@ -168,6 +180,7 @@ const (
 	stepDone step = iota // everything up to the bound is out, the cursor stands there
 	stepFull             // the limit was reached first
 	stepFell             // the next frame is gone
+	stepWait             // the next frame comes from the source, which wakes the driver
 )
 
 // frames adds what is due in (cursor, bound].
@@ -178,8 +191,9 @@ func (m *Member) frames(out *batch, bound Position) step {
 	var few [8]reader
 	rs, ok := m.readers(few[:0], m.cursor, bound)
 	if !ok {
-		return stepFell
+		return m.fetched(out, bound)
 	}
+	m.feed = nil
 	if m.latest {
 		return m.newest(out, rs, bound)
 	}

@@ -10,6 +10,7 @@ type Plan struct {
 	// Size is how many bytes they are.
 	Size int
 
+	core    *era       // in which it was made
 	skipped []Position // frames before them that are obsolete
 	runs    [][]entry  // those of each of Bufs; none if it is another frame
 	end     Position   // where the cursor goes with all of them
@@ -20,7 +21,7 @@ type Plan struct {
 func (m *Member) Plan(p *Plan, limit int) Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p.runs, p.skipped = p.runs[:0], p.skipped[:0]
+	p.core, p.runs, p.skipped = m.core, p.runs[:0], p.skipped[:0]
 	out := batch{bufs: p.Bufs[:0], limit: limit, plan: p}
 	st := m.next(&out)
 	p.Bufs, p.Size = out.bufs, out.n
@@ -35,7 +36,7 @@ func (m *Member) Commit(p *Plan, n int) (rest []byte, idle bool) {
 	defer func() {
 		clear(p.Bufs)
 		clear(p.runs)
-		p.Bufs, p.runs, p.skipped, p.Size = p.Bufs[:0], p.runs[:0], p.skipped[:0], 0
+		p.core, p.Bufs, p.runs, p.skipped, p.Size = nil, p.Bufs[:0], p.runs[:0], p.skipped[:0], 0
 	}()
 	if len(p.Bufs) == 0 {
 		return nil, false
@@ -53,8 +54,7 @@ func (m *Member) Commit(p *Plan, n int) (rest []byte, idle bool) {
 		for _, list := range p.runs {
 			frames += len(list)
 		}
-		m.obsolete(p.skipped, p.end)
-		m.pass(p.end, frames)
+		m.committed(p, p.end, frames)
 		return nil, m.idle()
 	}
 	frames, at := 0, Position(0)
@@ -82,9 +82,18 @@ func (m *Member) Commit(p *Plan, n int) (rest []byte, idle bool) {
 		frames += k
 		break
 	}
+	m.committed(p, at, frames)
+	return rest, false
+}
+
+// committed moves the cursor behind what was sent of a plan, unless its positions are of another epoch by now.
+func (m *Member) committed(p *Plan, at Position, frames int) {
+	if p.core != m.core {
+		m.core.stats.delivered.Add(int64(frames))
+		return
+	}
 	m.obsolete(p.skipped, at)
 	m.pass(at, frames)
-	return rest, false
 }
 
 // idle reports whether nothing but frames of topics could be due, and none is.

@@ -41,6 +41,16 @@ func (q *queue) push(s *segment) {
 	q.list = append(q.list, s.place)
 }
 
+// pushFront puts back what was popped last.
+func (q *queue) pushFront(s *segment) {
+	if q.first == 0 { // it was compacted
+		q.list = append([]*place{nil}, q.list...)
+		q.first = 1
+	}
+	q.first--
+	q.list[q.first] = s.place
+}
+
 // pop returns nil for a segment that was freed. The queue must not be empty.
 func (q *queue) pop() *segment {
 	s := q.list[q.first].s
@@ -79,7 +89,7 @@ func (c *Core) topic(name string, now int64) (*Topic, error) {
 	}
 	if len(c.topics) >= c.cfg.MaxTopics {
 		e := c.idle.Front()
-		if e == nil {
+		if e == nil || c.holds(e.Value.(*Topic)) {
 			return nil, ErrTooManyTopics
 		}
 		c.forget(e.Value.(*Topic))
@@ -89,6 +99,9 @@ func (c *Core) topic(name string, now int64) (*Topic, error) {
 	t.idle = c.idle.PushBack(t)
 	return t, nil
 }
+
+// holds reports whether there is something in the topic's log that may not be forgotten yet.
+func (c *Core) holds(t *Topic) bool { return Position(t.last.Load()) > c.kept }
 
 // forget drops a topic that nobody follows.
 func (c *Core) forget(t *Topic) {
@@ -124,6 +137,9 @@ func (c *Core) retain(topics int) {
 			continue
 		}
 		switch t := s.topic; {
+		case s.last() > c.kept: // as is all that comes behind it
+			c.segments.pushFront(s)
+			return
 		case len(t.view.Load().segs) > 1:
 			c.segments.freed-- // free counts it, but it is no longer in the list
 			c.free(t)
@@ -155,11 +171,11 @@ func (c *Core) sweep() {
 			if t.dropped {
 				continue
 			}
-			if t.members == 0 && t.touched < limit {
+			if t.members == 0 && t.touched < limit && !c.holds(t) {
 				c.forget(t)
 				continue
 			}
-			for segs := t.view.Load().segs; len(segs) > 1 && segs[0].newest < limit; segs = segs[1:] {
+			for segs := t.view.Load().segs; len(segs) > 1 && segs[0].newest < limit && segs[0].last() <= c.kept; segs = segs[1:] {
 				c.free(t)
 			}
 		}

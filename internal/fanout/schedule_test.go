@@ -85,7 +85,7 @@ func (w *world) connect(c *client) {
 	n := &conn{w: w, client: c, room: 20 + w.r.IntN(300), limit: 1 + w.r.IntN(400), plans: w.r.IntN(2) == 0}
 	n.member = NewMember(n, n, 3)
 	head := w.core.Head()
-	c.open(w.core.epoch, head)
+	c.open(w.core.Epoch(), head)
 	n.at, n.late = c.pos, w.r.IntN(4) == 0
 	preamble := func() {
 		epoch, p, stamped := n.member.Start()
@@ -123,7 +123,7 @@ func (w *world) connect(c *client) {
 		if w.cfg.Snapshot != nil {
 			n.mayTell = New
 		}
-	case epoch != w.core.epoch:
+	case epoch != w.core.Epoch():
 		n.mayTell = Restarted
 	case w.strict && gone != (n.member.loss.reason == Expired):
 		w.fail("client %d: opened at %d of %d with loss %q, gone %v", c.i, c.pos, head, n.member.loss.reason, gone)

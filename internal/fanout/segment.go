@@ -90,6 +90,12 @@ func (s *segment) published() []entry {
 // size is what the segment costs in memory, in bytes: its part of what it shares.
 func (s *segment) size() int { return len(s.buf)/s.sharers + entryBytes*len(*s.entries.Load()) }
 
+// last is the newest position in the segment.
+func (s *segment) last() Position {
+	list := s.published()
+	return list[len(list)-1].pos
+}
+
 // after returns the index of the first entry behind p.
 func after(list []entry, p Position) int {
 	return sort.Search(len(list), func(i int) bool { return list[i].pos > p })

@@ -1,5 +1,7 @@
 package fanout
 
+import "errors"
+
 // Send queues a frame for this member alone, behind everything published before the call. It does not copy
 // frame, and sends nothing if that is empty. It answers ErrQueueFull when the queue holds as many as it may, and ErrEnded
 // after the end.
@@ -113,4 +115,22 @@ func (m *Member) Heartbeat() []byte {
 	}
 	m.cursor = max(m.cursor, head)
 	return c.cfg.Framing.AppendPosition(nil, c.epoch, m.cursor)
+}
+
+// Offer is Send for a frame that is due to many: where there is no room the member is told that it lost one.
+func (m *Member) Offer(frame []byte) {
+	if !errors.Is(m.Send(frame), ErrQueueFull) {
+		return
+	}
+	if m.owner != nil {
+		m.Lose()
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.core != nil && !m.over && !m.closing {
+		m.queue, m.queued = nil, 0
+		m.drop(Lagged, m.core.Head(), 0, false)
+		m.wake()
+	}
 }

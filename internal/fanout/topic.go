@@ -73,13 +73,14 @@ func (t *Topic) attach(s *segment) {
 }
 
 // appended accounts for a frame at p that is in s now.
-func (t *Topic) appended(s *segment, p Position, history int, now int64) {
+func (t *Topic) appended(s *segment, p Position, history int, kept Position, now int64) {
 	t.events++
 	t.touched = now
 	if t.oldest == nil {
 		t.oldest, t.at = s, int(s.n.Load())-1
 	}
-	if t.kept++; t.kept > history {
+	t.kept++
+	for n := 0; n < 2 && t.kept > history && t.oldest.published()[t.at].pos <= kept; n++ {
 		t.expire()
 	}
 	t.last.Store(uint64(p))

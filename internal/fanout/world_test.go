@@ -210,7 +210,7 @@ func (w *world) publish() {
 		w.fail("Publish: %v", err)
 		return
 	}
-	e := &event{n: n, pos: p, topics: mask, key: key, size: len(textFraming{}.AppendStamp(nil, w.core.epoch, p)) + len(body), rank: map[int]int{}}
+	e := &event{n: n, pos: p, topics: mask, key: key, size: len(textFraming{}.AppendStamp(nil, w.core.Epoch(), p)) + len(body), rank: map[int]int{}}
 	for t := range w.topics {
 		if mask>>t&1 == 1 {
 			w.counts[t]++
@@ -219,7 +219,7 @@ func (w *world) publish() {
 	}
 	w.log("publish e%d at %d to %v", n, p, names)
 	w.events = append(w.events, e)
-	w.truth[w.core.epoch] = append(w.truth[w.core.epoch], e)
+	w.truth[w.core.Epoch()] = append(w.truth[w.core.Epoch()], e)
 }
 
 // obsolete reports whether a later event that is due to c too makes e obsolete.
@@ -246,7 +246,7 @@ func (w *world) event(epoch string, n int) *event {
 
 // due counts what is due to a connection behind what went to its wire.
 func (w *world) due(c *conn) (frames, size int) {
-	for _, e := range w.published(w.core.epoch, c.at, w.core.Head()) {
+	for _, e := range w.published(w.core.Epoch(), c.at, w.core.Head()) {
 		if c.client.due(e) {
 			frames, size = frames+1, size+e.size
 		}
@@ -273,7 +273,7 @@ func (w *world) freed(c *conn) bool {
 }
 
 func (w *world) lost(c *conn, lost func(*event, int) bool) bool {
-	for _, e := range w.published(w.core.epoch, c.at, w.core.Head()) {
+	for _, e := range w.published(w.core.Epoch(), c.at, w.core.Head()) {
 		for _, s := range c.client.spans {
 			if e.topics>>s.topic&1 == 1 && s.from < e.pos && e.pos <= s.until && lost(e, s.topic) {
 				return true

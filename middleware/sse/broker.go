@@ -16,6 +16,7 @@ import (
 // by any number of goroutines.
 type Broker struct {
 	core      *fanout.Core
+	mirror    *mirror // of the store; nil without one
 	cfg       BrokerConfig
 	evictions *ratelog.Limiter
 
@@ -24,13 +25,16 @@ type Broker struct {
 	readers map[*fanout.Member]struct{} // running [Broker.Events]
 }
 
-// NewBroker returns a broker that runs one goroutine until [Broker.Close]. A negative setting is an error.
+// NewBroker returns a broker that runs one goroutine until [Broker.Close], and one more with a ReplayStore, which it opens
+// within StoreTimeout. A negative setting is an error. With a store errors are [ErrStore] and, also with StoreOptional,
+// [ErrStreamInUse].
 func NewBroker(cfg BrokerConfig) (*Broker, error) {
 	for name, v := range map[string]int64{
 		"SubscriberBuffer": int64(cfg.SubscriberBuffer), "MaxLagBytes": int64(cfg.MaxLagBytes),
 		"History": int64(cfg.History), "HistoryAge": int64(cfg.HistoryAge), "HistoryBytes": int64(cfg.HistoryBytes),
 		"MaxTopics": int64(cfg.MaxTopics), "MaxEventBytes": int64(cfg.MaxEventBytes),
 		"MaxCallbacks": int64(cfg.MaxCallbacks), "SnapshotTimeout": int64(cfg.SnapshotTimeout),
+		"StoreTimeout": int64(cfg.StoreTimeout),
 	} {
 		if v < 0 {
 			return nil, fmt.Errorf("sse: BrokerConfig.%s is negative", name)
@@ -51,7 +55,15 @@ func NewBroker(cfg BrokerConfig) (*Broker, error) {
 	if cfg.Snapshot != nil {
 		fc.Snapshot = b.snapshot
 	}
-	b.core = fanout.NewCore(fc)
+	if cfg.ReplayStore == nil {
+		b.core = fanout.NewCore(fc)
+		return b, nil
+	}
+	var err error
+	if b.mirror, err = b.openStore(fc); err != nil {
+		return nil, err
+	}
+	b.core = b.mirror.core
 	return b, nil
 }
 
@@ -61,6 +73,10 @@ func NewBroker(cfg BrokerConfig) (*Broker, error) {
 // It never waits for a reader. When the delivery of earlier events is half the history behind, it yields to it, for
 // 100 ms at most. Errors: [EncodeError], [ErrIDReserved], [ErrEventTooLarge], [ErrTooManyTopics], [ErrClosed], or the
 // cause of an ended ctx; then nothing was published.
+//
+// With a ReplayStore it waits for the store, and for what others stored before. Further errors are then [ErrStore] and
+// [ErrStoreBehind], after which nothing was published either, and [ErrOutcomeUnknown]: the event appears, once and in its
+// place, if it was stored. With StoreOptional an event of which only those learn that are there has no id.
 func (b *Broker) Publish(ctx context.Context, e Event, topics ...string) (*PreparedEvent, error) {
 	if len(e.Data) > b.cfg.MaxEventBytes {
 		return nil, ErrEventTooLarge
@@ -69,7 +85,7 @@ func (b *Broker) Publish(ctx context.Context, e Event, topics ...string) (*Prepa
 	if err != nil {
 		return nil, err
 	}
-	if err := b.publish(ctx, p, topics); err != nil {
+	if err := b.publish(ctx, p, &e, topics); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -78,7 +94,7 @@ func (b *Broker) Publish(ctx context.Context, e Event, topics ...string) (*Prepa
 // PublishPrepared publishes p again, or for the first time; see [Broker.Publish].
 func (b *Broker) PublishPrepared(ctx context.Context, p *PreparedEvent, topics ...string) (*PreparedEvent, error) {
 	q := &PreparedEvent{wire: p.wire, key: p.key}
-	if err := b.publish(ctx, q, topics); err != nil {
+	if err := b.publish(ctx, q, nil, topics); err != nil {
 		return nil, err
 	}
 	return q, nil
@@ -86,12 +102,16 @@ func (b *Broker) PublishPrepared(ctx context.Context, p *PreparedEvent, topics .
 
 var defaultTopic = []string{""}
 
-func (b *Broker) publish(ctx context.Context, p *PreparedEvent, topics []string) error {
+// publish publishes p; e is what it was made of, nil if that is not known.
+func (b *Broker) publish(ctx context.Context, p *PreparedEvent, e *Event, topics []string) error {
 	if len(topics) == 0 {
 		topics = defaultTopic
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if b.mirror != nil {
+		return b.store(ctx, p, e, topics)
 	}
 	pos, err := b.core.PublishKeyed(ctx, p.key, p.wire, topics...)
 	if err != nil {

@@ -84,6 +84,20 @@ type BrokerConfig struct {
 	Snapshot func(ctx context.Context, r SnapshotRequest) (Event, error)
 	// SnapshotTimeout bounds Snapshot. Zero means 5 s.
 	SnapshotTimeout time.Duration
+	// ReplayStore keeps what is published, so that clients resume across restarts and, if it is a [Follower], on every
+	// process that shares the Stream: what one publishes reaches the clients of all. A store that can't be followed belongs
+	// to one process. Nil means that the history is that of this broker. A [RingBuffer] is refused: the broker has one.
+	ReplayStore ReplayStore
+	// Stream names the broker's stream in the ReplayStore. Empty means "events".
+	Stream string
+	// StoreTimeout bounds each call of the ReplayStore. Zero means 5 s.
+	StoreTimeout time.Duration
+	// StoreOptional lets events go out while the ReplayStore fails, to those who are there, without an id: who is away
+	// then misses them. When it is back, a mark in the stream tells everybody whose position is from before (a resync event
+	// with reason "hole"); if this process ends before, nobody is told. A broker whose store can't be opened starts
+	// without, and its clients get a resync event ("restarted") when it is there. Without StoreOptional such events are
+	// not published, and such a broker does not start.
+	StoreOptional bool
 	// Logger gets panics and failures of callbacks, and evictions of slow subscribers, of these one line in 10 s at most.
 	// Nil means [slog.Default].
 	Logger *slog.Logger

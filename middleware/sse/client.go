@@ -225,7 +225,7 @@ func (c *Client) record(e Event, frame []byte) error {
 		return err
 	}
 	e.ID = ""
-	return publicError(c.key.append(c.Context(), e))
+	return publicError(c.key.append(c.Context(), e, frame))
 }
 
 // open reports whether the stream takes an event of that size now.

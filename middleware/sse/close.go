@@ -54,7 +54,8 @@ func (b *Broker) Disconnect(pred func(*Client) bool, reason error, farewell *Far
 
 // Close ends the broker: publishing and subscribing answer [ErrClosed], what was published before is delivered, every
 // stream gets its farewell and ends. Streams that are left when ctx ends are cut, and callbacks that still run are
-// left behind: then the error is [ErrStuckCallbacks] or the cause of ctx. No goroutine of the broker is left.
+// left behind: then the error is [ErrStuckCallbacks] or the cause of ctx. A ReplayStore that stores later is flushed
+// first. No goroutine of the broker is left, unless the store does not return from a call.
 func (b *Broker) Close(ctx context.Context) error {
 	b.core.Refuse()
 	b.mu.Lock()
@@ -76,6 +77,9 @@ func (b *Broker) Close(ctx context.Context) error {
 		_ = b.core.WaitEmpty(moment)
 		cancel()
 		err = fmt.Errorf("sse: streams were cut: %w", err)
+	}
+	if b.mirror != nil {
+		return errors.Join(err, b.closeStore(ctx))
 	}
 	if stuck := b.core.Stop(ctx); stuck != nil {
 		err = errors.Join(err, ErrStuckCallbacks, stuck)

@@ -20,6 +20,11 @@ var (
 	// ErrTooManyTopics means that a client or a publish named more than 1000 topics, or that the broker holds
 	// MaxTopics, all of them followed.
 	ErrTooManyTopics = errors.New("sse: too many topics")
+	// ErrStore means that the ReplayStore failed; it wraps the store's error. Nothing was published.
+	ErrStore = errors.New("sse: replay store failed")
+	// ErrStoreBehind means that a ReplayStore which answers before it has stored is too far behind: by 4096 events or half
+	// of HistoryBytes. Nothing was published.
+	ErrStoreBehind = errors.New("sse: replay store is too far behind")
 	// ErrClosed means that the broker is closed or closing.
 	ErrClosed error = &reason{"sse: broker is closed", engine.EndClosed}
 )

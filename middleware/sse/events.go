@@ -19,7 +19,7 @@ func (b *Broker) Events(ctx context.Context, lastEventID string, topics ...strin
 	}
 	return func(yield func(*PreparedEvent, error) bool) {
 		wake := make(waker, 1)
-		m := fanout.NewMember(wake, nil, 0)
+		m := fanout.NewMember(wake, nil, liveDepth)
 		if err := b.core.Open(m, lastEventID, topics...); err != nil {
 			yield(nil, publicError(err))
 			return
@@ -75,13 +75,16 @@ func (b *Broker) reader(m *fanout.Member, on bool) {
 // parse takes a stamped frame apart. It copies: a log must not be kept by who reads it.
 func (b *Broker) parse(frame []byte) *PreparedEvent {
 	id, wire, _ := bytes.Cut(frame, []byte("\n"))
+	if !bytes.HasPrefix(id, []byte(idField)) { // it went out without the store
+		return &PreparedEvent{wire: bytes.Clone(frame)}
+	}
 	epoch, pos, _ := fanout.ParseID(string(id[len(idField):]))
 	return &PreparedEvent{wire: bytes.Clone(wire), epoch: epoch, pos: pos}
 }
 
 // ResyncError tells a reader of [Broker.Events] that it lost events.
 type ResyncError struct {
-	// Reason is "lagged", "expired", "restarted" or "unknown_id".
+	// Reason is "lagged", "expired", "hole", "restarted" or "unknown_id".
 	Reason string
 	// Dropped is how many events were lost, 0 if that is not known.
 	Dropped int

@@ -19,48 +19,38 @@ type keys struct {
 	open map[string]*keyed
 }
 
-// keyed is one history: the log of its clients mirrors that of the store, in the store's order.
+// keyed is one history: the log of its clients mirrors that of the store.
 type keyed struct {
-	keys  *keys
-	name  string
-	refs  int
-	ready chan struct{} // closed when core or err is set
-	core  *fanout.Core
-	err   error
-
-	stop      context.CancelFunc // ends following
-	following sync.WaitGroup
-
-	// appending is held from an append to the store until the log has its record, so that both have one order. A
-	// store that hangs holds up the senders of this key only, each until its stream ends.
-	appending chan struct{}
+	keys   *keys
+	name   string
+	refs   int
+	ready  chan struct{} // closed when mirror or err is set
+	mirror *mirror
+	err    error
 }
 
 func newKeys(store ReplayStore, logger *slog.Logger) *keys {
 	return &keys{store: store, logger: logger, open: make(map[string]*keyed)}
 }
 
-// acquire returns the history of that name from which lastID can be served, if its store can. The caller releases it.
-func (k *keys) acquire(ctx context.Context, name, lastID string) (*keyed, error) {
+// checkKey refuses what is no name of a history.
+func checkKey(name string) error {
 	if name == "" || !utf8.ValidString(name) {
-		return nil, fmt.Errorf("sse: ReplayKey returned %q: a history's name is any UTF-8 text but the empty one", name)
+		return fmt.Errorf("sse: %q is no ReplayKey: a history's name is any UTF-8 text but the empty one", name)
 	}
-	e, err := k.use(ctx, name, nil)
-	if err != nil || e.core.Servable(lastID, "") || !e.stored(ctx, lastID) {
-		return e, err
-	}
-	// The log has forgotten what the store still has: those who come from here on get a log of their own.
-	defer e.release()
-	return k.use(ctx, name, e)
+	return nil
 }
 
-// use returns the open history of that name, or opens it; one that is old is not used.
-func (k *keys) use(ctx context.Context, name string, old *keyed) (*keyed, error) {
+// acquire returns the history of that name. The caller releases it.
+func (k *keys) acquire(ctx context.Context, name string) (*keyed, error) {
+	if err := checkKey(name); err != nil {
+		return nil, err
+	}
 	k.mu.Lock()
 	e := k.open[name]
-	first := e == nil || e == old
+	first := e == nil
 	if first {
-		e = &keyed{keys: k, name: name, ready: make(chan struct{}), appending: make(chan struct{}, 1), stop: func() {}}
+		e = &keyed{keys: k, name: name, ready: make(chan struct{})}
 		k.open[name] = e
 	}
 	e.refs++
@@ -81,18 +71,50 @@ func (k *keys) use(ctx context.Context, name string, old *keyed) (*keyed, error)
 	return e, nil
 }
 
-// begin loads the history for all who wait for it. A store that panics must not keep them waiting.
+// begin opens the history for all who wait for it. A store that panics must not keep them waiting.
 func (e *keyed) begin(ctx context.Context) {
-	loaded := false
+	opened := false
 	defer func() {
+		if e.err != nil {
+			e.forget() // who comes next tries again
+		}
 		close(e.ready)
-		if !loaded {
+		if !opened {
 			e.release()
 		}
 	}()
 	e.err = fmt.Errorf("sse: open history %q: the store panicked", e.name) // for them
-	e.core, e.err = e.load(ctx)
-	loaded = true
+	e.mirror, e.err = e.load(ctx)
+	opened = true
+}
+
+// load opens the history. Others wait for it too: it goes on when the first client leaves.
+func (e *keyed) load(ctx context.Context) (*mirror, error) {
+	cfg := mirrorConfig{
+		store: e.keys.store, stream: e.name, timeout: DefaultStoreTimeout, logger: e.keys.logger,
+		backlog: fanout.DefaultHistoryBytes / 2,
+	}
+	epoch, head, err := openStream(context.WithoutCancel(ctx), cfg)
+	if err != nil {
+		return nil, fmt.Errorf("sse: open history %q: %w", e.name, err)
+	}
+	fc := fanout.Config{Framing: framing{}, Logger: e.keys.logger, MaxTopics: 1}
+	return newMirror(cfg, fc, epoch, head), nil
+}
+
+// append adds an event to the history.
+func (e *keyed) append(ctx context.Context, ev Event, frame []byte) error {
+	_, _, err := e.mirror.publish(ctx, ev, newEntry(ev.Key, frame, nil))
+	return err
+}
+
+// forget takes the history from those that clients are given.
+func (e *keyed) forget() {
+	e.keys.mu.Lock()
+	defer e.keys.mu.Unlock()
+	if e.keys.open[e.name] == e {
+		delete(e.keys.open, e.name)
+	}
 }
 
 // release gives a history back. The last one stops its log; what it knew is in the store.
@@ -106,10 +128,8 @@ func (e *keyed) release() {
 	e.keys.mu.Unlock()
 	if last {
 		<-e.ready
-		e.stop()
-		e.following.Wait()
-		if e.core != nil {
-			_ = e.core.Stop(context.Background()) // it runs no callbacks that could hold it up
+		if e.mirror != nil {
+			_ = e.mirror.stop(context.Background()) // it runs no callbacks that could hold it up
 		}
 	}
 }

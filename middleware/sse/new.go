@@ -146,10 +146,10 @@ func (v *visit) admit(c *celeris.Context, client netip.Addr) (err error) {
 		if err != nil {
 			return err
 		}
-		if v.key, err = s.keys.acquire(c.Context(), name, lastID); err != nil {
+		if v.key, err = s.keys.acquire(c.Context(), name); err != nil {
 			return err
 		}
-		if err := v.key.core.Open(v.member, lastID, ""); err != nil {
+		if err := v.key.mirror.core.Open(v.member, lastID, ""); err != nil {
 			return err
 		}
 	}
