@@ -1,11 +1,12 @@
 package chaos
 
 import (
-	"context"
 	"os"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/goceleris/celeris/internal/testserver"
 )
 
 // seed is CHAOS_SEED or another one each time.
@@ -22,14 +23,51 @@ func seed(t *testing.T) uint64 {
 	return seed
 }
 
-// acknowledged takes what was acknowledged for the truth.
-func acknowledged(_ context.Context, l *ledger) ([]record, int, error) {
-	return l.records(), l.events, nil
+// number is that of a variable of the environment.
+func number(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	v := os.Getenv(name)
+	if v == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// TestChaos is the whole; the environment makes it as large as go tool mage Chaos does.
+func TestChaos(t *testing.T) {
+	events := number(t, "CHAOS_EVENTS", 3000)
+	cfg := config{
+		seed: seed(t), events: events, clients: number(t, "CHAOS_CLIENTS", 21), nodes: 3, publishers: 6,
+		faults: max(int(faultKinds), events/2500), maxLen: min(events/2, 10_000), mean: 16 << 10, sleepers: 3,
+		mutant: os.Getenv("CHAOS_MUTANT"), log: t.Output(),
+	}
+	redis := testserver.Redis(t, testserver.RedisDurable()...)
+	truth, err := newFollower(redis.Addr, cfg.maxLen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer truth.client.Close()
+	r, err := run(t.Context(), cfg, redis.Addr, redis, newLedger(events), truth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d cuts, %d publishes refused, %d left open", r.cuts, r.refused, r.opened)
+	lastLine = r.String()
+	if err := r.err(); err != nil {
+		t.Errorf("CHAOS_SEED=%d: %v", cfg.seed, err)
+	}
+	if r.events < events || r.cuts < r.clients || r.restarts < cfg.faults/2 || r.resyncs < cfg.sleepers {
+		t.Errorf("%v and %d cuts: that was no test", r, r.cuts)
+	}
 }
 
 // TestCuts cuts the clients of one process, which forgets nothing.
 func TestCuts(t *testing.T) {
-	r, err := run(t.Context(), cuts(t, ""), inMemory, nil, acknowledged)
+	r, err := runCuts(t, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,16 +80,21 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-func cuts(t *testing.T, mutant string) config {
+func runCuts(t *testing.T, mutant string) (*result, error) {
 	t.Helper()
-	return config{seed: seed(t), events: 1000, clients: 14, nodes: 1, publishers: 4, mean: 8 << 10, mutant: mutant, log: t.Output()}
+	cfg := config{
+		seed: seed(t), events: 1000, clients: 14, nodes: 1, publishers: 4, maxLen: 1 << 20, mean: 8 << 10, mutant: mutant,
+		log: t.Output(),
+	}
+	l := newLedger(cfg.events)
+	return run(t.Context(), cfg, inMemory, nil, l, acknowledged{l})
 }
 
 // TestCuts_MutantsAreCaught lets servers go wrong.
 func TestCuts_MutantsAreCaught(t *testing.T) {
 	for _, kind := range []string{"resync", "skip", "repeat"} {
 		t.Run(kind, func(t *testing.T) {
-			r, err := run(t.Context(), cuts(t, kind), inMemory, nil, acknowledged)
+			r, err := runCuts(t, kind)
 			if err != nil {
 				t.Fatal(err)
 			}

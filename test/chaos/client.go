@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/goceleris/celeris/middleware/sse"
@@ -18,9 +17,8 @@ import (
 
 // client follows its topics across cuts and nodes, and keeps what it met.
 type client struct {
-	fleet  *fleet
-	mean   int // bytes between cuts
-	cuts   *atomic.Int64
+	site   *site
+	sleeps bool // once
 	source *sse.EventSource
 
 	choice sync.Mutex // guards rng
@@ -34,10 +32,10 @@ type client struct {
 }
 
 // newClient returns a client that run lets go.
-func newClient(ctx context.Context, f *fleet, i int, seed uint64, mean int, cuts *atomic.Int64, m *mutant) (*client, error) {
+func newClient(ctx context.Context, s *site, i int, m *mutant) (*client, error) {
 	c := &client{
-		fleet: f, mean: mean, cuts: cuts,
-		rng:     rand.New(rand.NewPCG(seed, uint64(i)+1)),
+		site: s, sleeps: i < s.sleepers,
+		rng:     rand.New(rand.NewPCG(s.seed, uint64(i)+1)),
 		history: history{topics: set(1 + i%allTopics)},
 	}
 	r, err := http.NewRequest(http.MethodGet, "http://any.node/events?topics="+c.history.topics.String(), nil)
@@ -86,10 +84,14 @@ func (c *client) run(ctx context.Context) {
 
 // met notes a step.
 func (c *client) met(id string, n int32) {
+	var issued int32
+	if n == resynced {
+		issued = c.site.ledger.issued()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if id == "" && n == opened {
-		c.history.steps = append(c.history.steps, step{0, opened})
+		c.history.steps = append(c.history.steps, step{})
 		return
 	}
 	epoch, position, err := sse.ParseID(id)
@@ -103,7 +105,7 @@ func (c *client) met(id string, n int32) {
 		c.wrong = errors.Join(c.wrong, fmt.Errorf("step %d came with the id %q, of another epoch than %s", n, id, c.epoch))
 		c.epoch = epoch
 	}
-	c.history.steps = append(c.history.steps, step{position, n})
+	c.history.steps = append(c.history.steps, step{position, n, issued})
 	if n != opened {
 		c.reached = max(c.reached, position)
 	}
@@ -115,8 +117,13 @@ func (c *client) complain(err error) {
 	c.wrong = errors.Join(c.wrong, err)
 }
 
-// away is sometimes longer than what a node has in memory.
+// away is sometimes longer than what a node has in memory, and for sleepers once longer than what Redis keeps.
 func (c *client) away(ctx context.Context) {
+	if count, _ := c.site.ledger.count(); c.sleeps && count > c.site.events/10 {
+		c.sleeps = false
+		_ = c.site.published(ctx, count+c.site.maxLen*3/2) // the site says itself if nothing is published any more
+		return
+	}
 	c.choice.Lock()
 	var wait time.Duration
 	if c.rng.IntN(20) == 0 {
@@ -135,7 +142,7 @@ func (c *client) away(ctx context.Context) {
 // dial opens a connection to any node, which will be cut.
 func (c *client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	c.choice.Lock()
-	addr, left, reset := c.fleet.any(c.rng), cutAfter(c.rng, c.mean), c.rng.IntN(2) == 0
+	addr, left, reset := c.site.fleet.any(c.rng), cutAfter(c.rng, c.site.mean), c.rng.IntN(2) == 0
 	c.choice.Unlock()
 	if addr == "" {
 		return nil, errors.New("chaos: no node is up")
@@ -145,7 +152,7 @@ func (c *client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cutConn{conn.(*net.TCPConn), left, reset, c.cuts}, nil
+	return &cutConn{conn.(*net.TCPConn), left, reset, &c.site.cuts}, nil
 }
 
 // String lists the names of topics as a request has them.

@@ -18,7 +18,7 @@ const patience = time.Minute
 
 // fleet is the nodes, each a process.
 type fleet struct {
-	redis string
+	node string // the value of nodeVariable
 
 	mu    sync.Mutex // guards nodes
 	nodes []*process // nil while one is down
@@ -32,8 +32,8 @@ type process struct {
 }
 
 // startFleet starts n nodes.
-func startFleet(redis string, n int) (*fleet, error) {
-	f := &fleet{redis: redis, nodes: make([]*process, n)}
+func startFleet(node string, n int) (*fleet, error) {
+	f := &fleet{node: node, nodes: make([]*process, n)}
 	for i := range n {
 		if err := f.start(i); err != nil {
 			return nil, errors.Join(err, f.stop())
@@ -45,7 +45,7 @@ func startFleet(redis string, n int) (*fleet, error) {
 // start starts a node and returns when it serves. Where Redis is down a node ends again, and is started once more.
 func (f *fleet) start(i int) error {
 	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		p, err := startProcess(f.redis)
+		p, err := startProcess(f.node)
 		if err == nil {
 			f.mu.Lock()
 			f.nodes[i] = p
@@ -58,9 +58,9 @@ func (f *fleet) start(i int) error {
 	}
 }
 
-func startProcess(redis string) (*process, error) {
+func startProcess(node string) (*process, error) {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), nodeVariable+"="+redis)
+	cmd.Env = append(os.Environ(), nodeVariable+"="+node)
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
 	stdin, err := cmd.StdinPipe()

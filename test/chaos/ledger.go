@@ -87,8 +87,15 @@ func (l *ledger) count() (int, <-chan struct{}) {
 	return len(l.acked), l.progress
 }
 
-// records returns what was acknowledged as a stream.
-func (l *ledger) records() []record {
+// issued returns how many counters have been given out.
+func (l *ledger) issued() int32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int32(l.next)
+}
+
+// stream returns what was acknowledged, in its order.
+func (l *ledger) stream() []record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []record

@@ -12,12 +12,20 @@ import (
 var lastLine string
 
 func TestMain(m *testing.M) {
-	if redis := os.Getenv(nodeVariable); redis != "" {
-		if err := runNode(redis, os.Stdin, os.Stdout); err != nil {
+	if v := os.Getenv(nodeVariable); v != "" {
+		addr, maxLen, err := parseNode(v)
+		if err == nil {
+			err = runNode(addr, maxLen, os.Stdin, os.Stdout)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		return
 	}
-	leak.Main(m)
+	code := leak.Run(m)
+	if lastLine != "" {
+		fmt.Println(lastLine)
+	}
+	os.Exit(code)
 }

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// nodeVariable makes the test's program a node; it is the address of Redis, or "memory".
+	// nodeVariable makes the test's program a node; it is the address of Redis, or "memory", and how many events to keep.
 	nodeVariable = "CHAOS_NODE"
 	// inMemory has a node keep its history to itself.
 	inMemory = "memory"
@@ -29,14 +29,14 @@ const (
 )
 
 // runNode serves a broker until in ends, and prints its address first.
-func runNode(redis string, in io.Reader, out io.Writer) error {
+func runNode(addr string, maxLen int, in io.Reader, out io.Writer) error {
 	go func() {
 		_, _ = io.Copy(io.Discard, in) // ends with whoever started this
 		os.Exit(0)
 	}()
 	quiet := slog.New(slog.DiscardHandler)
 	cfg := sse.BrokerConfig{Logger: quiet, OnSlowSubscriber: func(sse.SlowSubscriber) sse.BrokerPolicy { return sse.BrokerPolicyCatchUp }}
-	broker, err := newBroker(redis, cfg)
+	broker, err := newBroker(addr, maxLen, cfg)
 	if err != nil {
 		return err
 	}
@@ -57,6 +57,15 @@ func runNode(redis string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	return app.Serve(context.Background(), l)
+}
+
+// nodeOf is the value of nodeVariable.
+func nodeOf(addr string, maxLen int) string { return fmt.Sprint(addr, " ", maxLen) }
+
+// parseNode reads what nodeOf wrote.
+func parseNode(v string) (addr string, maxLen int, err error) {
+	_, err = fmt.Sscan(v, &addr, &maxLen)
+	return addr, maxLen, err
 }
 
 // publishAll publishes the lines of the request at once, and answers each when its outcome is known: "ok" with the id,

@@ -27,6 +27,7 @@ type record struct {
 type step struct {
 	position uint64
 	n        int32 // a counter, opened or resynced
+	issued   int32 // of a resync: how many counters had been given out when it came, at most as many were in the stream
 }
 
 const (
@@ -139,7 +140,7 @@ func (j *judgement) follow(steps []step) {
 		case opened:
 			j.last = max(j.last, s.position)
 		case resynced:
-			j.resync(s.position)
+			j.resync(s.position, int(s.issued))
 		default:
 			j.event(int(s.n), s.position)
 		}
@@ -171,11 +172,11 @@ func (j *judgement) event(n int, position uint64) {
 }
 
 // resync lets the client go on behind a position.
-func (j *judgement) resync(position uint64) {
+func (j *judgement) resync(position uint64, issued int) {
 	j.resyncs++
-	if lost := j.behind(position) - j.behind(j.last); lost <= j.retained {
+	if since := issued - j.behind(j.last); since <= j.retained {
 		j.needless++
-		j.note("client %d, at %d, had to resync at %d though the store had the %d events between", j.client, j.last, position, lost)
+		j.note("client %d, at %d, had to resync at %d though the store had the %d events since", j.client, j.last, position, since)
 	}
 	behind, _ := slices.BinarySearchFunc(j.due, position+1, func(r record, p uint64) int { return cmp.Compare(r.position, p) })
 	j.next = max(j.next, behind)

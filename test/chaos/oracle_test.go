@@ -10,19 +10,19 @@ import (
 // recorded is a run that went well: ten events, of which one client follows all and another one topic 0.
 func recorded() evidence {
 	e := evidence{acked: make(map[int]uint64), retained: 5}
-	all, first := history{topics: allTopics, steps: []step{{0, opened}}}, history{topics: 1, steps: []step{{0, opened}}}
+	all, first := history{topics: allTopics, steps: []step{{}}}, history{topics: 1, steps: []step{{}}}
 	for n := 1; n <= 10; n++ {
 		r := record{uint64(10 * n), n, 1 << (n % topics)}
 		e.records = append(e.records, r)
 		if n != 4 { // it was left open
 			e.acked[n] = r.position
 		}
-		all.steps = append(all.steps, step{r.position, int32(n)})
+		all.steps = append(all.steps, step{position: r.position, n: int32(n)})
 		if n == 5 {
-			all.steps = append(all.steps, step{r.position, opened})
+			all.steps = append(all.steps, step{position: r.position})
 		}
 		if r.topics&1 != 0 {
-			first.steps = append(first.steps, step{r.position, int32(n)})
+			first.steps = append(first.steps, step{position: r.position, n: int32(n)})
 		}
 	}
 	e.histories = []history{all, first}
@@ -41,17 +41,24 @@ func TestJudge(t *testing.T) {
 		"the first skipped":       {func(e *evidence) { cut(e, 1, 2) }, verdict{unmarkedGaps: 1}},
 		"the last skipped":        {func(e *evidence) { cut(e, 11, 12) }, verdict{unmarkedGaps: 1}},
 		"nothing seen":            {func(e *evidence) { cut(e, 0, 12) }, verdict{unmarkedGaps: 1}},
-		"one repeated":            {func(e *evidence) { put(e, 7, step{50, 5}) }, verdict{duplicates: 1}},
-		"repeated much later":     {func(e *evidence) { put(e, 12, step{10, 1}) }, verdict{duplicates: 1}},
-		"resync for nothing":      {func(e *evidence) { put(e, 7, step{50, resynced}) }, verdict{resyncs: 1, needless: 1}},
-		"resync over retained":    {func(e *evidence) { cut(e, 7, 12); put(e, 7, step{100, resynced}) }, verdict{resyncs: 1, needless: 1}},
-		"resync over trimmed":     {func(e *evidence) { cut(e, 5, 12); put(e, 5, step{100, resynced}) }, verdict{resyncs: 1}},
-		"resync, then a gap":      {func(e *evidence) { cut(e, 1, 9); put(e, 1, step{60, resynced}) }, verdict{resyncs: 1, unmarkedGaps: 1}},
-		"resync, then older":      {func(e *evidence) { cut(e, 1, 7); put(e, 1, step{70, resynced}) }, verdict{resyncs: 1, duplicates: 2}},
-		"an id that says more":    {func(e *evidence) { cut(e, 1, 6); e.histories[0].steps[1].position = 30; put(e, 2, step{80, resynced}) }, verdict{resyncs: 1, needless: 1, duplicates: 3}},
-		"wrong id":                {func(e *evidence) { e.histories[0].steps[3].position++ }, verdict{strays: 1, unmarkedGaps: 1}},
-		"event of another":        {func(e *evidence) { put(e, 2, step{15, 99}) }, verdict{strays: 1}},
-		"topic of another":        {func(e *evidence) { e.histories[1].steps = slices.Insert(e.histories[1].steps, 1, step{10, 1}) }, verdict{strays: 1}},
+		"one repeated":            {func(e *evidence) { put(e, 7, step{position: 50, n: 5}) }, verdict{duplicates: 1}},
+		"repeated much later":     {func(e *evidence) { put(e, 12, step{position: 10, n: 1}) }, verdict{duplicates: 1}},
+		"resync for nothing":      {func(e *evidence) { put(e, 7, step{50, resynced, 5}) }, verdict{resyncs: 1, needless: 1}},
+		"resync over retained":    {func(e *evidence) { cut(e, 7, 12); put(e, 7, step{100, resynced, 10}) }, verdict{resyncs: 1, needless: 1}},
+		"resync over trimmed":     {func(e *evidence) { cut(e, 5, 12); put(e, 5, step{100, resynced, 10}) }, verdict{resyncs: 1}},
+		"resync of a node behind": {func(e *evidence) { cut(e, 3, 4); put(e, 3, step{30, resynced, 8}) }, verdict{resyncs: 1}},
+		"resync, then a gap":      {func(e *evidence) { cut(e, 1, 9); put(e, 1, step{60, resynced, 6}) }, verdict{resyncs: 1, unmarkedGaps: 1}},
+		"resync, then older":      {func(e *evidence) { cut(e, 1, 7); put(e, 1, step{70, resynced, 7}) }, verdict{resyncs: 1, duplicates: 2}},
+		"an id that says more": {func(e *evidence) {
+			cut(e, 1, 6)
+			e.histories[0].steps[1].position = 30
+			put(e, 2, step{80, resynced, 8})
+		}, verdict{resyncs: 1, needless: 1, duplicates: 3}},
+		"wrong id":         {func(e *evidence) { e.histories[0].steps[3].position++ }, verdict{strays: 1, unmarkedGaps: 1}},
+		"event of another": {func(e *evidence) { put(e, 2, step{position: 15, n: 99}) }, verdict{strays: 1}},
+		"topic of another": {func(e *evidence) {
+			e.histories[1].steps = slices.Insert(e.histories[1].steps, 1, step{position: 10, n: 1})
+		}, verdict{strays: 1}},
 		"acknowledged and lost":   {func(e *evidence) { e.acked[11] = 110 }, verdict{unmarkedGaps: 1}},
 		"acknowledged elsewhere":  {func(e *evidence) { e.acked[3] = 31 }, verdict{strays: 1}},
 		"stored twice":            {func(e *evidence) { again(e, 3) }, verdict{duplicates: 1}},

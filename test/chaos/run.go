@@ -15,7 +15,9 @@ type config struct {
 	seed                      uint64
 	events, clients           int
 	nodes, publishers, faults int
+	maxLen                    int    // events that the store keeps at least
 	mean                      int    // bytes between the cuts of a client
+	sleepers                  int    // clients that are away once for longer than the store keeps what they miss
 	mutant                    string // "" for none
 	log                       io.Writer
 }
@@ -47,9 +49,9 @@ func (r *result) String() string {
 func (r *result) err() error { return errors.Join(r.verdict.err(), r.failure) }
 
 // run runs. Redis is nil if addr is inMemory; its methods are called by the caller's goroutine.
-func run(ctx context.Context, cfg config, addr string, redis redisServer, truth truthFunc) (_ *result, err error) {
+func run(ctx context.Context, cfg config, addr string, redis redisServer, ledger *ledger, truth truth) (_ *result, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	fleet, err := startFleet(addr, cfg.nodes)
+	fleet, err := startFleet(nodeOf(addr, cfg.maxLen), cfg.nodes)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -61,13 +63,14 @@ func run(ctx context.Context, cfg config, addr string, redis redisServer, truth 
 		err = errors.Join(err, fleet.stop())
 	}()
 
-	s := &site{config: cfg, fleet: fleet, redis: redis, ledger: newLedger(cfg.events)}
+	s := &site{config: cfg, fleet: fleet, redis: redis, ledger: ledger}
+	working.Go(func() { truth.watch(ctx) })
 	var m *mutant
 	if cfg.mutant != "" {
-		m = &mutant{kind: cfg.mutant, ledger: s.ledger}
+		m = &mutant{kind: cfg.mutant, ledger: ledger}
 	}
 	for i := range cfg.clients {
-		c, err := newClient(ctx, fleet, i, cfg.seed, cfg.mean, &s.cuts, m)
+		c, err := newClient(ctx, s, i, m)
 		if err != nil {
 			return nil, err
 		}
@@ -85,7 +88,7 @@ func run(ctx context.Context, cfg config, addr string, redis redisServer, truth 
 	if err := s.breakIt(ctx); err != nil {
 		return nil, err
 	}
-	records, retained, err := truth(ctx, s.ledger)
+	records, err := truth.records(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +108,7 @@ func run(ctx context.Context, cfg config, addr string, redis redisServer, truth 
 	cancel()
 	working.Wait()
 
-	e := evidence{records: records, acked: s.ledger.acknowledged(), retained: retained}
+	e := evidence{records: records, acked: s.ledger.acknowledged(), retained: cfg.maxLen}
 	failure := errors.Join(lost, s.ledger.err())
 	for i, c := range s.clients {
 		e.histories = append(e.histories, c.history)
@@ -122,9 +125,6 @@ func run(ctx context.Context, cfg config, addr string, redis redisServer, truth 
 	}
 	return r, nil
 }
-
-// truthFunc returns the stream when all is published, and how many of the newest records the store is sure to keep.
-type truthFunc func(context.Context, *ledger) (records []record, retained int, err error)
 
 // site is a run under way.
 type site struct {
