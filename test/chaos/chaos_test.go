@@ -60,7 +60,7 @@ func TestChaos(t *testing.T) {
 	if err := r.err(); err != nil {
 		t.Errorf("CHAOS_SEED=%d: %v", cfg.seed, err)
 	}
-	if r.events < events || r.cuts < r.clients || r.restarts < cfg.faults/2 || r.resyncs < cfg.sleepers {
+	if r.events < events || r.cuts < r.clients || r.restarts < cfg.faults/2 || events >= 20_000 && r.resyncs == 0 {
 		t.Errorf("%v and %d cuts: that was no test", r, r.cuts)
 	}
 }

@@ -18,11 +18,11 @@ import (
 // client follows its topics across cuts and nodes, and keeps what it met.
 type client struct {
 	site   *site
-	sleeps bool // once
 	source *sse.EventSource
 
-	choice sync.Mutex // guards rng
+	choice sync.Mutex // guards what follows
 	rng    *rand.Rand
+	sleeps bool // it has yet to
 
 	mu      sync.Mutex // guards what follows
 	epoch   string
@@ -119,9 +119,13 @@ func (c *client) complain(err error) {
 
 // away is sometimes longer than what a node has in memory, and for sleepers once longer than what Redis keeps.
 func (c *client) away(ctx context.Context) {
-	if count, _ := c.site.ledger.count(); c.sleeps && count > c.site.events/10 {
-		c.sleeps = false
-		_ = c.site.published(ctx, count+c.site.maxLen*3/2) // the site says itself if nothing is published any more
+	count, _ := c.site.ledger.count()
+	c.choice.Lock()
+	asleep := c.sleeps && count > c.site.events/20
+	c.sleeps = c.sleeps && !asleep
+	c.choice.Unlock()
+	if asleep {
+		_ = c.site.published(ctx, min(count+c.site.maxLen*5/4, c.site.events)) // the site itself says if nothing is any more
 		return
 	}
 	c.choice.Lock()
@@ -142,7 +146,11 @@ func (c *client) away(ctx context.Context) {
 // dial opens a connection to any node, which will be cut.
 func (c *client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	c.choice.Lock()
-	addr, left, reset := c.site.fleet.any(c.rng), cutAfter(c.rng, c.site.mean), c.rng.IntN(2) == 0
+	mean := c.site.mean
+	if c.sleeps {
+		mean /= 8 // it is to fall asleep early
+	}
+	addr, left, reset := c.site.fleet.any(c.rng), cutAfter(c.rng, mean), c.rng.IntN(2) == 0
 	c.choice.Unlock()
 	if addr == "" {
 		return nil, errors.New("chaos: no node is up")
