@@ -24,20 +24,19 @@ const (
 // keep follows the store, or waits until something is wrong with it, and comes back to it when it was away.
 func (m *mirror) keep() {
 	first, wait := true, keeperRetry
-	var failure error
 	for m.ctx.Err() == nil {
 		ctx, cancel := context.WithCancel(m.ctx)
 		m.mu.Lock()
 		m.interrupt = cancel
 		m.mu.Unlock()
 		began := time.Now()
-		err := m.session(ctx, first, failure)
+		err := m.session(ctx, first)
 		interrupted := ctx.Err() != nil
 		cancel()
 		if m.ctx.Err() != nil {
 			return
 		}
-		first, failure = false, err
+		first = false
 		if interrupted || time.Since(began) > keeperRetryMax {
 			wait = keeperRetry
 		}
@@ -55,7 +54,7 @@ func (m *mirror) keep() {
 
 // session compares the log with the store and then follows it, until something fails or ctx ends. The very first one finds
 // the stream just opened.
-func (m *mirror) session(ctx context.Context, first bool, failure error) (err error) {
+func (m *mirror) session(ctx context.Context, first bool) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			m.core.CountPanic()
@@ -63,7 +62,7 @@ func (m *mirror) session(ctx context.Context, first bool, failure error) (err er
 		}
 	}()
 	if m.at().epoch == "" || !first {
-		if err := m.compare(ctx, errors.Is(failure, ErrLastIDUnknown)); err != nil {
+		if err := m.compare(ctx); err != nil {
 			return err
 		}
 		if err := m.recover(ctx); err != nil {
@@ -81,10 +80,18 @@ func (m *mirror) session(ctx context.Context, first bool, failure error) (err er
 			after, err = m.read(after, r)
 		}
 		if err != nil {
+			m.falls(err)
 			return err
 		}
 	}
 	return errors.New("sse: following the store ended")
+}
+
+// falls notes that the store can't go on from the log's head.
+func (m *mirror) falls(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fell = m.fell || errors.Is(err, ErrLastIDUnknown)
 }
 
 // poll asks a store that stores later how far it is.
@@ -108,19 +115,19 @@ type place struct {
 	digest uint64 // of the entry at head, if known
 	known  bool
 	lost   bool
+	fell   bool
 }
 
 func (m *mirror) at() place {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p := place{epoch: m.epoch, head: m.head, lost: m.lost}
+	p := place{epoch: m.epoch, head: m.head, lost: m.lost, fell: m.fell}
 	p.digest, p.known = m.recent.digest(m.head)
 	return p
 }
 
-// compare brings the log to where the store is, if that is not where it was. With unknown set the store could not go on
-// from the log's head.
-func (m *mirror) compare(ctx context.Context, unknown bool) error {
+// compare brings the log to where the store is, if that is not where it was.
+func (m *mirror) compare(ctx context.Context) error {
 	was := m.at() // before the store is asked: what is appended meanwhile is ahead of its answer
 	epoch, h, err := openStream(ctx, m.cfg)
 	if err != nil {
@@ -138,14 +145,14 @@ func (m *mirror) compare(ctx context.Context, unknown bool) error {
 		}
 	}
 	switch {
-	case replaced, was.lost, unknown && head == was.head:
+	case replaced, was.lost, was.fell && head == was.head:
 		return m.rotate(ctx, epoch)
-	case unknown: // it has forgotten what comes next
+	case was.fell: // it has forgotten what comes next
 		m.skip(was, head)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.lost {
+	if m.fell = false; !m.lost {
 		m.believe(nil)
 	}
 	return nil
@@ -196,6 +203,7 @@ func (m *mirror) renew(epoch string, head fanout.Position) {
 	}
 	m.believe(errReplaced)
 	m.epoch, m.head, m.recent, m.unknown = epoch, head, recent{}, 0
+	m.fell = false
 	m.unstored, m.bytes = nil, 0
 	m.core.Rotate(epoch, head)
 	if m.flusher != nil {
@@ -269,6 +277,7 @@ func (m *mirror) filler() {
 		case m.ended, errors.Is(err, ErrLastIDUnknown), errors.Is(err, errReplaced), err == nil && !m.again && !late:
 			m.filling, m.unknown = false, 0
 			if err != nil {
+				m.fell = m.fell || errors.Is(err, ErrLastIDUnknown)
 				m.interrupt()
 			}
 			m.mu.Unlock()

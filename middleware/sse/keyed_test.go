@@ -315,7 +315,7 @@ func TestReplayKey_TellsOfAHole(t *testing.T) {
 		ids := appendEvents(t, store, "ann", 3)
 		s, _ := diary(t, h1, store)
 		equal(t, "from before it", s.visitAt("/?user=ann", "Last-Event-Id", ids[0]).all(), "retry: 3000|id: E-1",
-			`id: E-3|event: resync|data: {"dropped":0,"reason":"expired"}`)
+			`id: E-3|event: resync|data: {"dropped":0,"reason":"hole"}`)
 		equal(t, "from behind it", s.visitAt("/?user=ann", "Last-Event-Id", ids[1]).all(), "retry: 3000|id: E-2", "id: E-3|data: 2")
 	})
 }

@@ -54,6 +54,7 @@ type mirror struct {
 	down      bool               // live events go out without ids
 	missed    bool               // some did since the last hole
 	lost      bool               // the store has given a position twice
+	fell      bool               // the store could not go on from the head
 	doubtful  []*answer          // whose positions the log had passed; the keeper finds out why
 	interrupt context.CancelFunc // makes the keeper look at the store anew
 }
@@ -73,10 +74,11 @@ type mirrorStats struct {
 
 // answer is an append that was answered, on its way into the log.
 type answer struct {
-	pos   fanout.Position
-	entry logEntry
-	err   error
-	done  chan struct{} // closed when the log has it, or err is set
+	pos     fanout.Position
+	entry   logEntry
+	doubted bool // guarded by mirror.mu
+	err     error
+	done    chan struct{} // closed when the log has it, or err is set
 }
 
 // logEntry is what a record is in the log.
@@ -174,17 +176,18 @@ func (m *mirror) publish(ctx context.Context, e Event, entry logEntry) (epoch st
 	if err != nil {
 		return "", 0, err
 	}
+	patience := time.NewTimer(m.cfg.timeout)
+	defer patience.Stop()
 	select {
 	case <-a.done:
-	case <-ctx.Done(): // it is stored
-	case <-m.ctx.Done():
+		err = a.err
+	case <-patience.C:
+		err = m.doubts(a)
+	case <-ctx.Done():
+		err = m.doubts(a)
 	}
-	select {
-	case <-a.done:
-		if a.err != nil {
-			return "", 0, fmt.Errorf("%w: %w", ErrOutcomeUnknown, a.err)
-		}
-	default:
+	if err != nil {
+		return "", 0, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	}
 	return epoch, a.pos, nil
 }
@@ -288,9 +291,9 @@ func (m *mirror) settle(previous, id string, entry logEntry) (*answer, string, e
 			a.resolve(nil)
 			break
 		}
-		m.doubt(a, known)
-	case p < m.head: // and yet there is something between
-		m.doubt(a, false)
+		m.doubt(a, known || m.recent.reaches(a.pos))
+	case p < m.head: // and yet the log has something between
+		m.doubt(a, true)
 	default:
 		if old := m.early[p]; old != nil {
 			m.doubt(old, true)
@@ -312,9 +315,20 @@ func (m *mirror) settle(previous, id string, entry logEntry) (*answer, string, e
 
 // doubt has the keeper find out whether the store has lost what it had. It runs under the lock.
 func (m *mirror) doubt(a *answer, certain bool) {
+	a.doubted = true
 	m.doubtful = append(m.doubtful, a)
 	m.lost = m.lost || certain
 	m.interrupt()
+}
+
+// doubts returns nil for an answer that is only waiting for others: its event is stored.
+func (m *mirror) doubts(a *answer) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if a.doubted {
+		return errReplaced
+	}
+	return nil
 }
 
 // believe ends all doubts. It runs under the lock.

@@ -42,3 +42,8 @@ func (r *recent) digest(p fanout.Position) (uint64, bool) {
 	}
 	return 0, false
 }
+
+// reaches reports whether an entry at p, which is not above the newest, would be known.
+func (r *recent) reaches(p fanout.Position) bool {
+	return len(r.list) > 0 && r.list[r.next%len(r.list)].pos <= p
+}

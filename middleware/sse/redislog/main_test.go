@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/goceleris/celeris/internal/leak"
 	"github.com/goceleris/celeris/internal/testserver"
@@ -13,10 +14,13 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
+// quiet switches off what go-redis starts goroutines for that outlive the client.
+var quiet = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+
 // connect returns a client of a server, closed when the test ends.
 func connect(t testing.TB, s *testserver.RedisServer, change ...func(*redis.Options)) *redis.Client {
 	t.Helper()
-	o := &redis.Options{Addr: s.Addr, DisableIdentity: true}
+	o := &redis.Options{Addr: s.Addr, DisableIdentity: true, MaintNotificationsConfig: quiet}
 	for _, f := range change {
 		f(o)
 	}

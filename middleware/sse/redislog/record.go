@@ -4,12 +4,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/goceleris/celeris/middleware/sse"
 )
 
-// A stored record is a version, the CRC-32C of what follows, and
+// The records of an entry are each a uvarint length and that many bytes: a version, the CRC-32C of what follows, and
 //
 //	flags   1 byte: hole
 //	retry   varint, nanoseconds
@@ -27,37 +29,45 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // errCorrupt reports bytes that no version of this package has written, or which are damaged.
 var errCorrupt = errors.New("redislog: record is damaged")
 
-// encode returns a record's stored form, without its ID.
-func encode(r sse.Record) []byte {
-	size := recordHeader + 1 + 5*binary.MaxVarintLen64 + len(r.Event.Event) + len(r.Event.Key) + len(r.Event.Data)
+// appendRecord adds a record to those of an entry, without its ID.
+func appendRecord(b []byte, r sse.Record) []byte {
+	size := recordHeader + 1 + varintSize(zigzag(int64(r.Event.Retry))) +
+		textSize(r.Event.Event) + textSize(r.Event.Key) + textSize(r.Event.Data) + varintSize(uint64(len(r.Topics)))
 	for _, topic := range r.Topics {
-		size += binary.MaxVarintLen32 + len(topic)
+		size += textSize(topic)
 	}
-	b := make([]byte, recordHeader, size)
-	b[0] = recordVersion
+	b = slices.Grow(b, varintSize(uint64(size))+size)
+	b = binary.AppendUvarint(b, uint64(size))
+	start := len(b)
+	b = append(b, recordVersion, 0, 0, 0, 0)
 	if r.Hole {
 		b = append(b, flagHole)
 	} else {
 		b = append(b, 0)
 	}
 	b = binary.AppendVarint(b, int64(r.Event.Retry))
-	for _, s := range [...]string{r.Event.Event, r.Event.Key, r.Event.Data} {
-		b = appendText(b, s)
-	}
+	b = appendText(appendText(appendText(b, r.Event.Event), r.Event.Key), r.Event.Data)
 	b = binary.AppendUvarint(b, uint64(len(r.Topics)))
 	for _, topic := range r.Topics {
 		b = appendText(b, topic)
 	}
-	binary.LittleEndian.PutUint32(b[1:], crc32.Checksum(b[recordHeader:], castagnoli))
+	binary.LittleEndian.PutUint32(b[start+1:], crc32.Checksum(b[start+recordHeader:], castagnoli))
 	return b
 }
+
+func varintSize(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
+
+func textSize(s string) int { return varintSize(uint64(len(s))) + len(s) }
+
+// zigzag is what a varint has of a signed number.
+func zigzag(v int64) uint64 { return uint64(v<<1) ^ uint64(v>>63) }
 
 func appendText(b []byte, s string) []byte {
 	b = binary.AppendUvarint(b, uint64(len(s)))
 	return append(b, s...)
 }
 
-// decode is the inverse of encode. The record shares the bytes of stored.
+// decode reads one of the records that appendRecord wrote, without its length. The record shares the bytes of stored.
 func decode(stored string) (sse.Record, error) {
 	if len(stored) < recordHeader+1 || stored[0] != recordVersion {
 		return sse.Record{}, errCorrupt

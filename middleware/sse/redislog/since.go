@@ -10,17 +10,10 @@ import (
 )
 
 const (
-	// pageRecords and pageBytes bound what a reader fetches at once. The last record of a page may exceed the latter.
+	// pageRecords and pageBytes bound what a reader fetches at once. The last entry may exceed them.
 	pageRecords = 512
 	pageBytes   = 1 << 20
 )
-
-// entry is a record as Redis has it.
-type entry struct {
-	position uint64
-	before   string // the Redis ID of the record before, or the epoch
-	stored   string
-}
 
 // cursor is a place in a stream.
 type cursor struct {
@@ -114,16 +107,16 @@ func (l *Log) page(ctx context.Context, k keys, c *cursor, keep bool) (page, err
 	if len(reply) == 0 {
 		return page{}, errNone
 	}
-	p := page{entries: make([]entry, 0, len(reply)/3)}
+	p := page{entries: make([]entry, 0, len(reply)/4)}
 	if p.epoch, p.head, err = parseState(reply); err != nil {
 		return page{}, err
 	}
-	for rest := reply[2:]; len(rest) >= 3; rest = rest[3:] {
-		position, ok := parsePosition(rest[0])
-		if !ok {
-			return page{}, fmt.Errorf("unexpected ID %.200q", rest[0])
+	for rest := reply[2:]; len(rest) >= 4; rest = rest[4:] {
+		e, err := parseEntry(rest[0], rest[1], rest[2], rest[3])
+		if err != nil {
+			return page{}, err
 		}
-		p.entries = append(p.entries, entry{position, rest[1], rest[2]})
+		p.entries = append(p.entries, e)
 	}
 	if c.oldest {
 		*c = cursor{epoch: p.epoch}
@@ -136,37 +129,30 @@ func (l *Log) page(ctx context.Context, k keys, c *cursor, keep bool) (page, err
 		return page{}, sse.ErrLastIDUnknown
 	case len(p.entries) == 0 && c.position != p.head:
 		return page{}, sse.ErrLastIDUnknown
-	case len(p.entries) > 0 && !c.continues(p.entries[0]):
+	case len(p.entries) > 0 && !p.entries[0].continues(*c):
 		return page{}, sse.ErrLastIDUnknown
 	}
 	return p, nil
 }
 
-// continues reports whether an entry is the one behind the cursor.
-func (c *cursor) continues(e entry) bool {
-	if c.position == 0 {
-		return e.before == c.epoch
-	}
-	return e.before == streamID(c.position)
-}
-
-// advance yields entries and moves the cursor past them.
+// advance yields what entries have behind the cursor, and moves it along.
 func (c *cursor) advance(ctx context.Context, entries []entry, yield func(sse.Record, error) bool) error {
 	for _, e := range entries {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if !c.continues(e) {
+		if !e.continues(*c) {
 			return sse.ErrLastIDUnknown
 		}
-		record, err := decode(e.stored)
-		if err != nil {
-			record = sse.Record{Hole: true}
-		}
-		c.position = e.position
-		record.ID = sse.FormatID(c.epoch, c.position)
-		if !yield(record, nil) {
-			return errLeft
+		for position, record := range e.records() {
+			if position <= c.position {
+				continue
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			c.position = position
+			record.ID = sse.FormatID(c.epoch, position)
+			if !yield(record, nil) {
+				return errLeft
+			}
 		}
 	}
 	return nil

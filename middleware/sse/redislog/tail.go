@@ -13,9 +13,9 @@ const (
 	// blockTime is how long one XREAD waits. A stream that joins a tail is read from the next one on.
 	blockTime = 250 * time.Millisecond
 
-	// maxTailRecords and tailBytes bound what a tail asks for, and keeps for followers that are busy, per stream. The
-	// latter is exceeded until the number has adapted to the size of the records.
-	maxTailRecords = 256
+	// maxTailEntries and tailBytes bound what a tail asks for, and keeps for followers that are busy, per stream. The
+	// latter is exceeded until the number has adapted to the size of the entries.
+	maxTailEntries = 256
 	tailBytes      = 1 << 20
 )
 
@@ -25,7 +25,7 @@ type tail struct {
 	log     *Log
 	name    string
 	streams map[string]*tailed // by the log's key; guarded by Log.mu
-	count   int                // records per stream and XREAD; the goroutine's
+	count   int                // entries per stream and XREAD; the goroutine's
 }
 
 // tailed is a stream of a tail. All of it is guarded by Log.mu.
@@ -125,7 +125,7 @@ func (f *follower) take(position uint64) ([]entry, <-chan struct{}, error) {
 		return nil, s.changed, nil
 	}
 	i := slices.IndexFunc(s.news, func(e entry) bool { return e.position > position })
-	if i < 0 || i == 0 && s.news[0].before != streamID(position) {
+	if i < 0 || i == 0 && !s.news[0].continues(cursor{position: position}) {
 		f.position = s.seen // it reads them itself
 		s.forget()
 		return nil, nil, nil
@@ -218,24 +218,25 @@ func (t *tail) deliver(reply []redis.XStream) {
 	case most > tailBytes:
 		t.count = max(1, t.count/4)
 	case full && most < tailBytes/4:
-		t.count = min(2*t.count, maxTailRecords)
+		t.count = min(2*t.count, maxTailEntries)
 	}
 }
 
 // add appends messages to the news, and returns their size.
 func (s *tailed) add(messages []redis.XMessage) (size int) {
 	for _, m := range messages {
-		position, ok := parsePosition(m.ID)
-		if !ok || position <= s.seen {
+		before, _ := m.Values["p"].(string)
+		n, _ := m.Values["n"].(string)
+		stored, _ := m.Values["r"].(string)
+		e, err := parseEntry(m.ID, before, n, stored)
+		if err != nil || e.position <= s.seen {
 			continue
 		}
-		before, _ := m.Values["p"].(string)
-		stored, _ := m.Values["r"].(string)
 		size += len(stored)
-		s.news = append(s.news, entry{position, before, stored})
-		s.seen = position
+		s.news = append(s.news, e)
+		s.seen = e.position
 	}
-	if s.size += size; len(s.news) > 4*maxTailRecords || s.size > 4*tailBytes {
+	if s.size += size; len(s.news) > 4*maxTailEntries || s.size > 4*tailBytes {
 		s.news, s.size = nil, 0 // whoever is that far behind reads them itself
 	}
 	s.notify()
