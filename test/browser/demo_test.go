@@ -1,5 +1,5 @@
-// Package browser looks at the demo with a real browser: it holds no code but this test and demo.mjs, the
-// script that the test runs. The script needs Node.js, Debian's Chromium and what "npm ci" installs here.
+// Package browser looks at the demo and at examples with a real browser: it holds no code but tests and the scripts that
+// they run. The scripts need Node.js, Debian's Chromium and what "npm ci" installs here.
 package browser
 
 import (
