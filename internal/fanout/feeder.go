@@ -24,6 +24,9 @@ const (
 	sourceRetryMax = 2 * time.Second
 )
 
+// errAhead means that a position is in the future of its source.
+var errAhead = errors.New("fanout: position is ahead of the source")
+
 // chunk is a range of a source, framed as a log frames it. It is immutable and shared.
 type chunk struct {
 	era    *era
@@ -169,10 +172,9 @@ func (f *feeder) keep(ch *chunk) {
 func (f *feeder) fetch(r *read) (ch *chunk, reason string) {
 	deadline := time.Now().Add(sourcePatience)
 	for wait := sourceRetry; ; wait = min(2*wait, sourceRetryMax) {
-		f.reads.Add(1)
 		ch, err := f.read(r)
 		switch {
-		case errors.Is(err, ErrGone) && r.probe:
+		case errors.Is(err, errAhead):
 			return nil, UnknownID
 		case errors.Is(err, ErrGone):
 			return nil, Expired
@@ -202,6 +204,14 @@ func (f *feeder) read(r *read) (ch *chunk, err error) {
 			ch, err = nil, fmt.Errorf("fanout: the source panicked: %v", p)
 		}
 	}()
+	if r.probe {
+		known, err := f.core.cfg.Source.Reaches(f.ctx, r.era.epoch, r.from)
+		if err == nil && !known {
+			err = errAhead
+		}
+		return nil, err
+	}
+	f.reads.Add(1)
 	ch = &chunk{era: r.era, from: r.from, upTo: r.from, topics: make(map[string][]int)}
 	framing := f.core.cfg.Framing
 	for rec, err := range f.core.cfg.Source.Since(f.ctx, r.era.epoch, r.from) {
@@ -229,7 +239,7 @@ func (f *feeder) read(r *read) (ch *chunk, err error) {
 		}
 		ch.list = append(ch.list, entry{pos: rec.Position, off: uint32(off), end: uint32(len(ch.buf))})
 		ch.upTo = rec.Position
-		if len(ch.list) == chunkFrames || len(ch.buf) >= chunkBytes || r.probe {
+		if len(ch.list) == chunkFrames || len(ch.buf) >= chunkBytes {
 			return ch, nil
 		}
 	}

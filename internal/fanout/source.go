@@ -11,6 +11,8 @@ var ErrGone = errors.New("fanout: position is not in the source")
 
 // Source has what a core's memory has forgotten.
 type Source interface {
+	// Reaches reports whether p is at or below the newest position of the epoch.
+	Reaches(ctx context.Context, epoch string, p Position) (bool, error)
 	// Since yields the records of an epoch behind p, in order and without a gap, until the newest of them or until the loop
 	// is left. [ErrGone] means that it can't; any other error that it may later. An error comes last.
 	Since(ctx context.Context, epoch string, p Position) iter.Seq2[Record, error]

@@ -31,6 +31,9 @@ func (m *mirror) keep() {
 		m.mu.Unlock()
 		began := time.Now()
 		err := m.session(ctx, first)
+		m.mu.Lock()
+		m.trouble()
+		m.mu.Unlock()
 		interrupted := ctx.Err() != nil
 		cancel()
 		if m.ctx.Err() != nil {
@@ -68,6 +71,9 @@ func (m *mirror) session(ctx context.Context, first bool) (err error) {
 		if err := m.recover(ctx); err != nil {
 			return err
 		}
+	}
+	if err := m.learn(ctx); err != nil {
+		return err
 	}
 	if m.follower == nil {
 		<-ctx.Done()
@@ -121,13 +127,34 @@ type place struct {
 func (m *mirror) at() place {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.place()
+}
+
+// place runs under the lock.
+func (m *mirror) place() place {
 	p := place{epoch: m.epoch, head: m.head, lost: m.lost, fell: m.fell}
 	p.digest, p.known = m.recent.digest(m.head)
 	return p
 }
 
+// trouble remembers where the log was before the store may have lost something: what is appended behind that may hide it.
+// It runs under the lock.
+func (m *mirror) trouble() {
+	if m.mark.epoch == "" {
+		m.mark = m.place()
+	}
+}
+
+// marked returns where the log was when something first failed.
+func (m *mirror) marked() place {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mark
+}
+
 // compare brings the log to where the store is, if that is not where it was.
 func (m *mirror) compare(ctx context.Context) error {
+	mark := m.marked()
 	was := m.at() // before the store is asked: what is appended meanwhile is ahead of its answer
 	epoch, h, err := openStream(ctx, m.cfg)
 	if err != nil {
@@ -139,8 +166,11 @@ func (m *mirror) compare(ctx context.Context) error {
 		return nil
 	}
 	replaced := head < was.head
-	if !replaced && was.known {
-		if replaced, err = m.differs(ctx, was); err != nil {
+	for _, p := range []place{mark, was} {
+		if replaced || !p.known || p.epoch != epoch {
+			continue
+		}
+		if replaced, err = m.differs(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -152,26 +182,50 @@ func (m *mirror) compare(ctx context.Context) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.mark == mark {
+		m.mark = place{}
+	}
 	if m.fell = false; !m.lost {
 		m.believe(nil)
 	}
 	return nil
 }
 
-// differs reports whether the store has something else where the log's newest entry is.
-func (m *mirror) differs(ctx context.Context, was place) (bool, error) {
+// learn reads what the store has where the log begins, to know it again.
+func (m *mirror) learn(ctx context.Context) error {
+	at := m.at()
+	if at.known || at.head == 0 {
+		return nil
+	}
+	r, ok, err := m.one(ctx, at)
+	if err != nil || !ok || r.ID != FormatID(at.epoch, uint64(at.head)) {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.epoch == at.epoch && len(m.recent.list) == 0 && m.head == at.head {
+		m.recent.add(at.head, toEntry(r).digest)
+	}
+	return nil
+}
+
+// one reads the record at a place, or the first behind it; it is not ok if there is none any more.
+func (m *mirror) one(ctx context.Context, at place) (r Record, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.timeout)
 	defer cancel()
-	for r, err := range m.cfg.store.Since(ctx, m.cfg.stream, FormatID(was.epoch, uint64(was.head)-1)) {
-		switch {
-		case errors.Is(err, ErrLastIDUnknown): // nobody can tell any more
-			return false, nil
-		case err != nil:
-			return false, err
+	for r, err := range m.cfg.store.Since(ctx, m.cfg.stream, FormatID(at.epoch, uint64(at.head)-1)) {
+		if errors.Is(err, ErrLastIDUnknown) {
+			return Record{}, false, nil
 		}
-		return r.ID != FormatID(was.epoch, uint64(was.head)) || toEntry(r).digest != was.digest, nil
+		return r, err == nil, err
 	}
-	return false, nil
+	return Record{}, false, nil
+}
+
+// differs reports whether the store has something else where the log's newest entry is.
+func (m *mirror) differs(ctx context.Context, was place) (bool, error) {
+	r, ok, err := m.one(ctx, was) // when that is gone, nobody can tell any more
+	return ok && (r.ID != FormatID(was.epoch, uint64(was.head)) || toEntry(r).digest != was.digest), err
 }
 
 // rotate gives a stream that lost events another epoch, so that no position means two things.
@@ -203,7 +257,7 @@ func (m *mirror) renew(epoch string, head fanout.Position) {
 	}
 	m.believe(errReplaced)
 	m.epoch, m.head, m.recent, m.unknown = epoch, head, recent{}, 0
-	m.fell = false
+	m.fell, m.mark = false, place{}
 	m.unstored, m.bytes = nil, 0
 	m.core.Rotate(epoch, head)
 	if m.flusher != nil {
@@ -323,6 +377,12 @@ func (m *mirror) catchUp() (err error) {
 type source struct{ *mirror }
 
 var _ fanout.Source = source{}
+
+// Reaches implements [fanout.Source]. A stream of another epoch does not contradict: who asks learns of that soon.
+func (s source) Reaches(ctx context.Context, epoch string, p fanout.Position) (bool, error) {
+	now, head, err := openStream(ctx, s.cfg)
+	return now != epoch || fanout.Position(head) >= p, err
+}
 
 // Since implements [fanout.Source].
 func (s source) Since(ctx context.Context, epoch string, p fanout.Position) iter.Seq2[fanout.Record, error] {

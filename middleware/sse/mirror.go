@@ -55,6 +55,7 @@ type mirror struct {
 	missed    bool               // some did since the last hole
 	lost      bool               // the store has given a position twice
 	fell      bool               // the store could not go on from the head
+	mark      place              // where the log was when something first failed, since the last look
 	doubtful  []*answer          // whose positions the log had passed; the keeper finds out why
 	interrupt context.CancelFunc // makes the keeper look at the store anew
 }
@@ -238,6 +239,9 @@ func (m *mirror) failed(ctx context.Context, entry logEntry, err error) (string,
 	live := false
 	m.mu.Lock()
 	m.inflight--
+	if m.trouble(); m.follower == nil && !given {
+		m.interrupt()
+	}
 	if unknown {
 		m.unknown++
 		m.fill()

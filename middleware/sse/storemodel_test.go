@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -63,6 +64,12 @@ func (w *storeWorld) log(format string, args ...any) {
 	}
 }
 
+// Write implements [io.Writer] for the logs of the brokers.
+func (w *storeWorld) Write(p []byte) (int, error) {
+	w.log("%s", bytes.TrimSpace(p))
+	return len(p), nil
+}
+
 func (w *storeWorld) fail(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -76,7 +83,7 @@ var modelTopics = []string{"a", "b", "c", "d"}
 
 func (w *storeWorld) open() *process {
 	b, err := sse.NewBroker(sse.BrokerConfig{
-		ReplayStore: w.store, Stream: "s", Logger: quiet, SubscriberBuffer: 3, History: 3 + w.dice.IntN(5),
+		ReplayStore: w.store, Stream: "s", Logger: slog.New(slog.NewTextHandler(w, nil)), SubscriberBuffer: 3, History: 3 + w.dice.IntN(5),
 		MaxLagBytes: 1000, HistoryBytes: 1500, MaxTopics: 3 + w.dice.IntN(2), StoreTimeout: 2 * time.Second,
 		OnSlowSubscriber: func(sse.SlowSubscriber) sse.BrokerPolicy { return sse.BrokerPolicyCatchUp },
 	})
@@ -405,6 +412,8 @@ func (w *storeWorld) step(faults bool) {
 		w.log("trim to %d", c.trimmed)
 	case x < 92 && w.later == nil:
 		w.settle()
+		time.Sleep(20 * time.Second) // all of them have read what is lost
+		synctest.Wait()
 		lost := c.head
 		c.do(func() { c.rollBack(1 + d.IntN(4)) })
 		w.log("roll back to %d of %s", c.head, c.epoch)
