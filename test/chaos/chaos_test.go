@@ -42,7 +42,7 @@ func TestChaos(t *testing.T) {
 	events := number(t, "CHAOS_EVENTS", 3000)
 	cfg := config{
 		seed: seed(t), events: events, clients: number(t, "CHAOS_CLIENTS", 21), nodes: 3, publishers: 6,
-		faults: max(int(faultKinds), events/2500), maxLen: min(events/2, 10_000), mean: 16 << 10, sleepers: 3,
+		faults: max(int(faultKinds), events/1500), maxLen: min(events/2, 20_000), mean: 16 << 10, sleepers: 3,
 		mutant: os.Getenv("CHAOS_MUTANT"), log: t.Output(),
 	}
 	redis := testserver.Redis(t, testserver.RedisDurable()...)
