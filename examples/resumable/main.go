@@ -50,7 +50,7 @@ func serve(addr, server string, follow bool, pace time.Duration) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	client := redis.NewClient(&redis.Options{Addr: server})
-	defer client.Close()
+	defer func() { _ = client.Close() }() // it ends with the process
 	if err := client.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("answers are kept in Redis, which does not answer at %s (start one: redis-server --appendonly yes): %w", server, err)
 	}

@@ -170,7 +170,7 @@ func (s *EventSource) Events() iter.Seq2[Event, error] {
 		}
 		failed := 0
 		for {
-			err, left := s.follow(yield, &failed)
+			left, err := s.follow(yield, &failed)
 			switch {
 			case left, errors.Is(err, errNoContent):
 				return

@@ -16,7 +16,7 @@ const lastEventIDHeader = "Last-Event-Id"
 const patience = time.Second
 
 // follow makes one attempt and yields what it brings. The error is why it ended; left is that the loop was.
-func (s *EventSource) follow(yield func(Event, error) bool, failed *int) (err error, left bool) {
+func (s *EventSource) follow(yield func(Event, error) bool, failed *int) (left bool, err error) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
 	idle := watchdog{}
@@ -27,7 +27,7 @@ func (s *EventSource) follow(yield func(Event, error) bool, failed *int) (err er
 	response, err := s.open(ctx, idle)
 	if err != nil {
 		*failed++
-		return err, false
+		return false, err
 	}
 	defer response.Body.Close()
 	defer cancel(nil) // first: what is left of the body is of no interest
@@ -44,13 +44,13 @@ func (s *EventSource) follow(yield func(Event, error) bool, failed *int) (err er
 		event, err := body.reader.Next()
 		body.note()
 		if err != nil {
-			return named(ctx, err), false
+			return false, named(ctx, err)
 		}
 		if !yield(event, nil) {
-			return nil, true
+			return true, nil
 		}
 	}
-	return s.ctx.Err(), false
+	return false, s.ctx.Err()
 }
 
 // named returns the reason for which ctx was canceled in place of what came of it.

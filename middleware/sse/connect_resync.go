@@ -12,7 +12,8 @@ func ParseResync(e Event) (*ResyncError, bool) {
 		Dropped *int   `json:"dropped"`
 		Reason  string `json:"reason"`
 	}
-	if json.Unmarshal([]byte(e.Data), &data) != nil || data.Dropped == nil || data.Reason == "" {
+	err := json.Unmarshal([]byte(e.Data), &data)
+	if ok := err == nil && data.Dropped != nil && data.Reason != ""; !ok {
 		return nil, false
 	}
 	return &ResyncError{Reason: data.Reason, Dropped: *data.Dropped, ID: e.ID}, true

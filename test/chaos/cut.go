@@ -22,7 +22,7 @@ func (c *cutConn) Read(p []byte) (int, error) {
 		if c.reset {
 			_ = c.SetLinger(0) // a connection that is gone has been cut already
 		}
-		c.Close()
+		_ = c.TCPConn.Close()
 		c.cuts.Add(1)
 		return 0, errCut
 	}
