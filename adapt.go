@@ -1,9 +1,10 @@
 package celeris
 
 import (
-	"context"
 	"errors"
 	"net/http"
+
+	"github.com/goceleris/celeris/internal/exchange"
 )
 
 type contextKey struct{}
@@ -34,8 +35,8 @@ func FromHTTPMiddleware(middleware func(http.Handler) http.Handler) Middleware {
 	}
 	return func(next HandlerFunc) HandlerFunc {
 		h := middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			outer, ok := r.Context().Value(contextKey{}).(*Context)
-			if !ok {
+			outer := exchange.Lent[Context](r.Context(), contextKey{})
+			if outer == nil {
 				HandlerFunc(func(*Context) error { return errContextLost }).ServeHTTP(w, r)
 				return
 			}
@@ -50,7 +51,7 @@ func FromHTTPMiddleware(middleware func(http.Handler) http.Handler) Middleware {
 		return func(c *Context) error {
 			// Only copies go inside: a middleware such as http.TimeoutHandler runs what is there on a
 			// goroutine that outlives it.
-			ctx := context.WithValue(c.r.Context(), contextKey{}, c.derive(c.w, c.r))
+			ctx := exchange.Lend(c.r.Context(), contextKey{}, c.derive(c.w, c.r))
 			h.ServeHTTP(c.w, c.r.WithContext(ctx))
 			return nil
 		}

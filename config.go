@@ -90,8 +90,8 @@ type Config struct {
 
 	// MaxCallbacks bounds how many callbacks about the end of a stream run at once, where the stream has no goroutine of
 	// its own: those of a stream that an engine drives, one after the other, count as one. Above it they wait, first
-	// come, first served; nothing else of the server does. One that never returns takes its place for good, and a
-	// shutdown reports it. Zero means 4096.
+	// come, first served; nothing else of the server does. One that takes longer than a minute loses its place to one
+	// that waits; as many may be without a place as have one. A shutdown reports those that never return. Zero means 4096.
 	MaxCallbacks int
 
 	// ErrorHandler renders the errors that handlers and middleware return. It is called while nothing of

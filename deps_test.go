@@ -3,22 +3,44 @@ package celeris_test
 import (
 	"os"
 	"os/exec"
+
 	"slices"
 	"strings"
 	"testing"
 )
 
+const self = "github.com/goceleris/celeris"
+
 // The core links the standard library and two modules, and nothing else.
 func TestDependencies_OfTheCore(t *testing.T) {
-	const self = "github.com/goceleris/celeris"
 	allowed := []string{self, "golang.org/x/sys", "github.com/goccy/go-json"}
-	core := []string{".", "./engine/...", "./internal/...", "./middleware/recovery", "./middleware/logger"}
-	for _, dir := range []string{"middleware/sse"} {
-		if files, _ := os.ReadDir(dir); slices.ContainsFunc(files, func(f os.DirEntry) bool { return strings.HasSuffix(f.Name(), ".go") }) {
-			core = append(core, "./"+dir)
+	core := []string{".", "./engine/...", "./middleware/recovery", "./middleware/logger", "./middleware/sse", "./middleware/store"}
+	entries, err := os.ReadDir("internal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name() != "wsproto" {
+			core = append(core, "./internal/"+e.Name()+"/...")
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}"}, core...)...)
+	deps := links(t, allowed, core...)
+	for _, want := range []string{self, self + "/internal/exchange", self + "/middleware/sse", self + "/middleware/store"} {
+		if !slices.Contains(deps, want) {
+			t.Errorf("go list left out %s: %q", want, deps)
+		}
+	}
+}
+
+// WebSocket has the core's dependencies and a compressor.
+func TestDependencies_OfWebSocket(t *testing.T) {
+	links(t, []string{self, "golang.org/x/sys", "github.com/goccy/go-json", "github.com/klauspost/compress"}, "./internal/wsproto", "./middleware/websocket")
+}
+
+// links returns what packages link beside the standard library, and fails for what isn't in an allowed module.
+func links(t *testing.T, allowed []string, packages ...string) []string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}"}, packages...)...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -28,13 +50,11 @@ func TestDependencies_OfTheCore(t *testing.T) {
 	deps := strings.Fields(string(out))
 	for _, dep := range deps {
 		if !slices.ContainsFunc(allowed, func(m string) bool { return dep == m || strings.HasPrefix(dep, m+"/") }) {
-			t.Errorf("the core links %s: only %s and the standard library are allowed", dep, strings.Join(allowed, ", "))
+			t.Errorf("%q link %s: only %s and the standard library are allowed", packages, dep, strings.Join(allowed, ", "))
 		}
 		if dep == self+"/celeristest" {
-			t.Errorf("the core links %s, which is for tests and imports package testing", dep)
+			t.Errorf("%q link %s, which is for tests and imports package testing", packages, dep)
 		}
 	}
-	if !slices.Contains(deps, self) || !slices.Contains(deps, self+"/internal/exchange") {
-		t.Errorf("go list left out what it was asked for: %q", deps)
-	}
+	return deps
 }

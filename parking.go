@@ -2,32 +2,39 @@ package celeris
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync"
 	"syscall"
 
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/exchange"
+	"github.com/goceleris/celeris/internal/park"
+	"github.com/goceleris/celeris/internal/tlsgate"
 )
 
 // parking is what a server parks streams with. Its own engine is opened for the first connection, or listener, that it
 // may be able to serve: it costs goroutines and descriptors.
 type parking struct {
-	open func() engine.Engine
+	open func() park.Engine
 
 	mu      sync.Mutex // guards what follows
 	settled bool
-	engine  engine.Engine // nil if every stream has a goroutine
-	own     bool          // open made it
+	engine  park.Engine // nil if every stream has a goroutine
+	own     bool        // open made it
 }
 
 // on returns the engine that parks streams on c, or nil.
-func (p *parking) on(c net.Conn) engine.Engine {
+func (p *parking) on(c net.Conn) park.Engine {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch c.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		p.settle(nil)
+	case *tls.Conn:
+		if _, g := tlsgate.Of(c); g != nil {
+			p.settle(nil)
+		}
 	}
 	if p.engine != nil && p.engine.Parks(c) {
 		return p.engine
@@ -35,31 +42,31 @@ func (p *parking) on(c net.Conn) engine.Engine {
 	return nil
 }
 
-// listen prepares for the connections of l and returns the name of what drives their streams.
-func (p *parking) listen(l net.Listener, tls bool) string {
+// listen prepares for the connections of l and returns the name of what drives their streams, where they are parked.
+func (p *parking) listen(l net.Listener) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if own, ok := l.(parker); ok {
 		p.settle(own.Engine())
 	}
-	if _, socket := l.(syscall.Conn); socket && !tls {
+	if _, socket := l.(syscall.Conn); socket {
 		p.settle(nil)
 	}
-	if p.engine == nil || tls {
+	if p.engine == nil {
 		return string(engine.Std)
 	}
 	return p.engine.Name()
 }
 
 // now returns the engine that was opened, or nil.
-func (p *parking) now() engine.Engine {
+func (p *parking) now() park.Engine {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.engine
 }
 
 // settle decides, the first time: for e or, if that is nil, for the server's own.
-func (p *parking) settle(e engine.Engine) {
+func (p *parking) settle(e park.Engine) {
 	if p.settled {
 		return
 	}

@@ -12,8 +12,9 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/exchange"
+	"github.com/goceleris/celeris/internal/park"
+	"github.com/goceleris/celeris/internal/tlsgate"
 )
 
 // listening is one call of Serve.
@@ -96,10 +97,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	})
 	defer stop()
 	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "listening", slog.String("addr", l.Addr().String()),
-		slog.Bool("tls", s.cfg.TLSConfig != nil), slog.String("engine", s.parking.listen(l, s.cfg.TLSConfig != nil)))
+		slog.Bool("tls", s.cfg.TLSConfig != nil), slog.String("engine", s.parking.listen(l)))
 	var err error
 	if s.cfg.TLSConfig != nil {
-		err = ln.http.ServeTLS(ln.listener, "", "")
+		err = ln.http.ServeTLS(tlsgate.Listener{Listener: ln.listener}, "", "")
 	} else {
 		err = ln.http.Serve(ln.listener)
 	}
@@ -141,7 +142,7 @@ func (s *Server) newListening(ctx context.Context, l net.Listener) *listening {
 }
 
 // parker is a listener that brings the engine which parks the streams of its connections. It outlives the server.
-type parker interface{ Engine() engine.Engine }
+type parker interface{ Engine() park.Engine }
 
 // open makes a listener known to Shutdown, and reports false if that was called already.
 func (s *Server) open(ln *listening, l net.Listener) bool {

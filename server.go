@@ -7,8 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/exchange"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // Server routes requests to handlers and owns the streams that they open. It serves on its own, with
@@ -49,7 +49,7 @@ func New(cfg Config) *Server {
 	s.host.Limits = exchange.Limits{
 		Streams: s.cfg.MaxStreams, PerClient: s.cfg.MaxStreamsPerClient, ClientIP: s.cfg.ClientIP, Logger: s.cfg.Logger,
 	}
-	s.parking.open = func() engine.Engine { return openEngine(s.cfg.Engine, s.cfg.Logger) }
+	s.parking.open = func() park.Engine { return openEngine(s.cfg.Engine, s.cfg.Logger) }
 	s.host.Engine = s.parking.on
 	s.cutting, s.setCut = context.WithCancelCause(context.Background())
 	return s

@@ -37,8 +37,8 @@ type Stats struct {
 	Requests int `json:"requests"`
 	// Handlers is how many handlers of streams run, on goroutines of their own.
 	Handlers int `json:"handlers"`
-	// Callbacks is how many goroutines run callbacks about the ends of parked streams, [Config.MaxCallbacks] at most, and
-	// CallbacksWaiting how many callbacks wait for one of them.
+	// Callbacks is how many goroutines run callbacks about the ends of parked streams, [Config.MaxCallbacks] at most
+	// and as many again that take longer than a minute, and CallbacksWaiting how many callbacks wait for one of them.
 	Callbacks        int `json:"callbacks"`
 	CallbacksWaiting int `json:"callbacks_waiting"`
 }

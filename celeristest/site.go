@@ -11,9 +11,9 @@ import (
 	"testing"
 
 	"github.com/goceleris/celeris"
-	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/engine/sim"
 	"github.com/goceleris/celeris/internal/memnet"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // origin is where a site is. The name is reserved for tests (RFC 6761).
@@ -62,7 +62,7 @@ type parking struct {
 }
 
 // Engine is what the server parks streams on.
-func (p parking) Engine() engine.Engine { return p.engine }
+func (p parking) Engine() park.Engine { return p.engine }
 
 // Serve serves h until t ends. Nil opts mean the defaults.
 //

@@ -1,6 +1,9 @@
 package engine
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // EndKind says in one word how a stream ended. It is a label of counters and log lines.
 type EndKind string
@@ -49,8 +52,7 @@ func (e End) Kind() EndKind {
 		error
 		EndKind() EndKind
 	}](e.Reason); ok {
-		switch kind := k.EndKind(); kind {
-		case EndPolicy, EndMaxAge, EndClosed, EndPanicked:
+		if kind := k.EndKind(); slices.Contains(EndKinds(), kind) {
 			return kind
 		}
 	}

@@ -59,6 +59,15 @@
 //	EndIsToldOnce                however many ways there are at a time
 //	ShutdownOfAThousand          all get their farewell and end
 //	CloseEndsWhatIsLeft          lingering, standing still, just opening or too late
+//	InboundGetsEveryByte         what a parked peer sends is handed on, in order, while it is sent to
+//	InboundIsHeardFromTheBeginning  what came before it was parked comes first
+//	InboundTakesTurns            one that sends much doesn't keep the others from being heard
+//	PauseHoldsThePeerBack        what is not taken comes again; the peer fills its own buffers only
+//	ResumeMayComeFirst           a resume before the pause is known is not lost
+//	PeerThatListensMayLeave      the end of one that is listened to is a departure, at once
+//	EnoughIsNoDeparture          behind the peer's last word its end changes nothing
+//	PartingWaitsForThePeer       the farewell, the peer's answer or a timeout, then the end of the sending side
+//	SilentPeerIsAsked            a heartbeat goes to who is silent, and ends who stays so
 //	NoGoroutinePerStream         a thousand parked streams cost none
 //	Stats                        gauges and counters add up
 package enginetest

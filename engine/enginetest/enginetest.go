@@ -55,6 +55,16 @@ var rules = []rule{
 	{"EndIsToldOnce", fanout.Config{}, toldOnce},
 	{"ShutdownOfAThousand", fanout.Config{}, shutdown},
 	{"CloseEndsWhatIsLeft", fanout.Config{}, closeRig},
+	{"InboundGetsEveryByte", fanout.Config{}, everyByte},
+	{"InboundIsHeardFromTheBeginning", fanout.Config{}, earlyBytes},
+	{"InboundTakesTurns", fanout.Config{}, takesTurns},
+	{"PauseHoldsThePeerBack", fanout.Config{}, pauses},
+	{"ResumeMayComeFirst", fanout.Config{}, resumesFirst},
+	{"PeerThatListensMayLeave", fanout.Config{}, inboundDeparture},
+	{"EnoughIsNoDeparture", fanout.Config{}, enough},
+	{"PartingWaitsForThePeer", fanout.Config{}, partings},
+	{"SilentPeerIsAsked", fanout.Config{}, silence},
+
 	{"NoGoroutinePerStream", fanout.Config{}, goroutines},
 	{"Stats", fanout.Config{}, stats},
 }

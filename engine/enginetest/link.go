@@ -78,10 +78,10 @@ func (l *link) may(reasons ...error) {
 	l.allowed = append(l.allowed, reasons...)
 }
 
-// OnAge implements [engine.Owner].
+// OnAge implements [park.Owner].
 func (l *link) OnAge() { l.stream.Member.Finish(errOld, bye("old"), true) }
 
-// OnEnd implements [engine.Owner].
+// OnEnd implements [park.Owner].
 func (l *link) OnEnd(e engine.End) {
 	l.v.w.mu.Lock()
 	defer l.v.w.mu.Unlock()

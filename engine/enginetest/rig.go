@@ -18,6 +18,7 @@ import (
 	"github.com/goceleris/celeris/engine/std"
 	"github.com/goceleris/celeris/internal/fanout"
 	"github.com/goceleris/celeris/internal/memnet"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // Rig is one way of driving streams. It is made, used and closed inside one bubble of testing/synctest.
@@ -39,10 +40,11 @@ type Stream struct {
 	// First is what the client gets before anything of Member.
 	First []byte
 	// Parking says how it is driven.
-	Parking engine.Parking
+	Parking park.Parking
 
-	to  atomic.Pointer[fanout.Driver]
-	cut atomic.Bool
+	to      atomic.Pointer[fanout.Driver]
+	cut     atomic.Bool
+	resumed atomic.Bool
 }
 
 var _ fanout.Driver = (*Stream)(nil)
@@ -53,6 +55,23 @@ func (s *Stream) DrivenBy(d fanout.Driver) {
 	d.Wake()
 	if s.cut.Load() {
 		d.Interrupt()
+	}
+	if s.resumed.Load() {
+		resumed(d)
+	}
+}
+
+// Resume has reading go on that Parking.Inbound paused.
+func (s *Stream) Resume() {
+	s.resumed.Store(true)
+	if d := s.to.Load(); d != nil {
+		resumed(*d)
+	}
+}
+
+func resumed(d fanout.Driver) {
+	if d, ok := d.(park.Driver); ok {
+		d.Resume()
 	}
 }
 
@@ -72,7 +91,7 @@ func (s *Stream) Interrupt() {
 }
 
 // Parked returns a rig that parks streams on e, which must take connections of package memnet.
-func Parked(t testing.TB, e engine.Engine) Rig {
+func Parked(t testing.TB, e park.Engine) Rig {
 	t.Helper()
 	var opening sync.WaitGroup
 	var mu sync.Mutex

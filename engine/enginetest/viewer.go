@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 	"github.com/goceleris/celeris/internal/sseparse"
 )
 
@@ -62,8 +62,11 @@ func (v *viewer) connect() *link {
 	w := v.w
 	l := &link{v: v, buffer: w.buffer, read: time.Now()}
 	pace := w.pace
-	s := &Stream{Parking: engine.Parking{Pace: &pace, Owner: l, Born: time.Now()}}
+	s := &Stream{Parking: park.Parking{Pace: &pace, Owner: l, Born: time.Now()}}
 	l.stream, v.link = s, l
+	if w.ears != nil {
+		s.Parking.Inbound, s.Parking.Early = w.ears(l), []byte(w.early)
+	}
 	s.Member = fanout.NewMember(s, l, 4)
 
 	v.parser, v.rest, v.begun, v.spans, v.privates = &sseparse.Parser{}, nil, false, nil, nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 const forever = ^fanout.Position(0)
@@ -47,8 +48,10 @@ type world struct {
 	rig    Rig
 	core   *fanout.Core
 	cfg    fanout.Config // with its defaults
-	pace   engine.Pace
-	buffer int // of the next connections
+	pace   park.Pace
+	buffer int                      // of the next connections
+	ears   func(*link) park.Inbound // who listens to their clients; nil for nobody
+	early  string                   // what these have said already
 
 	mu      sync.Mutex                 // guards what follows, and what callbacks write to links
 	verdict func(*link) fanout.Verdict // nil for Drop
@@ -67,7 +70,7 @@ type world struct {
 // newWorld starts a core for a rig. In a history of 1000 frames for each topic nothing expires by its age.
 func newWorld(t testing.TB, r Rig, cfg fanout.Config) *world {
 	w := &world{t: t, rig: r, buffer: 256, byN: map[int]*event{}, barriers: map[int]fanout.Position{}}
-	w.pace = engine.Pace{MaxStall: time.Minute, Heartbeat: 15 * time.Second, Beat: []byte(comment)}
+	w.pace = park.Pace{MaxStall: time.Minute, Heartbeat: 15 * time.Second, Beat: []byte(comment)}
 	cfg.Framing, cfg.HistoryAge = framing{}, 1000*time.Hour
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	cfg.SubscriberBuffer = cmp.Or(cfg.SubscriberBuffer, fanout.DefaultSubscriberBuffer)

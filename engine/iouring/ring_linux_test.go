@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goceleris/celeris/internal/park"
 	"golang.org/x/sys/unix"
 )
 
@@ -56,7 +57,7 @@ func TestNew_TellsWhyThereIsNone(t *testing.T) {
 	fds, maps := descriptors(t), mappings(t)
 	restore := full(t)
 	_, err := newSender(slog.New(slog.DiscardHandler))
-	_, engineErr := New(nil)
+	_, engineErr := New(park.Options{})
 	restore()
 	if !errors.Is(err, unix.EMFILE) {
 		t.Errorf("newSender: %v, want %v", err, unix.EMFILE)

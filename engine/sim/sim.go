@@ -13,6 +13,7 @@ import (
 	"github.com/goceleris/celeris/engine/internal/shard"
 	"github.com/goceleris/celeris/internal/fanout"
 	"github.com/goceleris/celeris/internal/memnet"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // Engine parks streams on one shard. Its methods may be called from any goroutine.
@@ -21,7 +22,7 @@ type Engine struct {
 	shard   *shard.Shard
 }
 
-var _ engine.Engine = (*Engine)(nil)
+var _ park.Engine = (*Engine)(nil)
 
 // New returns an engine that runs one goroutine until Close.
 func New() *Engine {
@@ -38,8 +39,8 @@ func (e *Engine) Parks(c net.Conn) bool {
 	return ok
 }
 
-// Park implements [engine.Engine].
-func (e *Engine) Park(c net.Conn, m *fanout.Member, p engine.Parking) fanout.Driver {
+// Park implements [park.Engine].
+func (e *Engine) Park(c net.Conn, m *fanout.Member, p park.Parking) park.Driver {
 	return e.shard.Park(&conn{backend: e.backend, net: c.(*memnet.Conn)}, m, p)
 }
 
@@ -55,7 +56,8 @@ func (e *Engine) Close() { e.shard.Close() }
 
 // backend implements [shard.Backend].
 type backend struct {
-	wakes chan struct{}
+	wakes   chan struct{}
+	scratch [4 << 10]byte // what peers send; for the shard's goroutine
 
 	mu      sync.Mutex // guards changed and conn.changed
 	changed []*conn
@@ -172,6 +174,12 @@ func (c *conn) Queued() int { return c.net.Unacknowledged() }
 
 // CloseWrite implements [shard.Conn].
 func (c *conn) CloseWrite() { _ = c.net.CloseWrite() } // it cannot fail
+
+// Read implements [shard.Conn].
+func (c *conn) Read() (p []byte, over bool) {
+	n, err := c.net.TryRead(c.backend.scratch[:])
+	return c.backend.scratch[:n], err != nil && !errors.Is(err, syscall.EAGAIN)
+}
 
 // Discard implements [shard.Conn].
 func (c *conn) Discard() (n int, over bool) {

@@ -1,17 +1,30 @@
 package exchange
 
+import (
+	"container/list"
+	"time"
+)
+
+// overdueAfter is how long a call keeps its place while others wait for one.
+const overdueAfter = time.Minute
+
 // call is user code that has to run for a route.
 type call struct {
 	route string
 	f     func()
+	began time.Time
+	place *list.Element // among the calls that run; nil if it took too long
 }
 
 // calls is user code that nobody else has a goroutine for. At most [Host.MaxCallbacks] goroutines run it, each one call
-// after the other; what they have no time for waits in order. There is at most one call for each stream that has
-// ended and not been removed from the host, so the list needs no bound of its own.
+// after the other; what they have no time for waits in order. A call that takes longer than overdueAfter loses its place
+// to one that waits, and as many as have places may have lost one. There is at most one call for each stream that has
+// ended and not been removed from the host, so the list of those that wait needs no bound of its own.
 type calls struct {
-	running int
-	waiting []call
+	running list.List // of *call, in the order in which they began
+	overdue int       // that run without a place
+	waiting []*call
+	alarm   *time.Timer // for when the first that runs is overdue; nil unless one waits
 }
 
 // Call has f run, once, on a goroutine of the host, and returns at once. It counts as user code of route, as if by
@@ -20,52 +33,99 @@ func (h *Host) Call(route string, f func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.enter(route)
-	c := call{route, f}
-	if h.calls.running >= max(1, h.MaxCallbacks) {
-		h.calls.waiting = append(h.calls.waiting, c)
+	c := &call{route: route, f: f}
+	if h.calls.running.Len() < h.places() {
+		h.begin(c)
+		go h.run(c)
 		return
 	}
-	h.calls.running++
-	go h.run(c)
+	h.calls.waiting = append(h.calls.waiting, c)
+	h.watch()
 }
 
+func (h *Host) places() int { return max(1, h.MaxCallbacks) }
+
 // run makes calls, c first, until none waits.
-func (h *Host) run(c call) {
-	more := true
+func (h *Host) run(c *call) {
 	defer func() {
-		if !more {
+		if c == nil {
 			return
 		}
-		if c, more = h.next(c); more { // c has ended its goroutine, which others still need
+		if c = h.next(c); c != nil { // the last one has ended its goroutine, which others still need
 			go h.run(c)
 		}
 	}()
-	for more {
+	for c != nil {
 		c.f()
-		c, more = h.next(c)
+		c = h.next(c)
 	}
 }
 
-// next ends a call and returns the one that has waited longest; if there is none, a goroutine ends.
-func (h *Host) next(done call) (c call, ok bool) {
+// next ends a call and returns the one that has its place now; if there is none, a goroutine ends.
+func (h *Host) next(done *call) *call {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.leave(done.route)
-	w := h.calls.waiting
-	if len(w) == 0 {
-		h.calls.running--
-		return call{}, false
+	if done.place == nil {
+		h.calls.overdue--
+		h.watch()
+		return nil
 	}
-	c, w[0] = w[0], call{}
+	h.calls.running.Remove(done.place)
+	if len(h.calls.waiting) == 0 {
+		return nil
+	}
+	return h.first()
+}
+
+// begin, first, watch and relieve run under mu.
+func (h *Host) begin(c *call) {
+	c.began, c.place = time.Now(), h.calls.running.PushBack(c)
+}
+
+// first has the call begin that has waited longest.
+func (h *Host) first() *call {
+	w := h.calls.waiting
+	c := w[0]
+	w[0] = nil
 	if h.calls.waiting = w[1:]; len(w) == 1 {
 		h.calls.waiting = nil
 	}
-	return c, true
+	h.begin(c)
+	h.watch()
+	return c
+}
+
+// watch sees to it that somebody looks when the next call is overdue, if that would help anybody.
+func (h *Host) watch() {
+	if h.calls.alarm != nil {
+		h.calls.alarm.Stop()
+		h.calls.alarm = nil
+	}
+	if oldest := h.calls.running.Front(); oldest != nil && len(h.calls.waiting) > 0 && h.calls.overdue < h.places() {
+		h.calls.alarm = time.AfterFunc(time.Until(oldest.Value.(*call).began.Add(overdueAfter)), h.relieve)
+	}
+}
+
+// relieve gives the places of calls that are overdue to those that wait.
+func (h *Host) relieve() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.calls.waiting) > 0 && h.calls.overdue < h.places() {
+		oldest := h.calls.running.Front()
+		if oldest == nil || time.Since(oldest.Value.(*call).began) < overdueAfter {
+			break
+		}
+		h.calls.running.Remove(oldest).(*call).place = nil
+		h.calls.overdue++
+		go h.run(h.first())
+	}
+	h.watch()
 }
 
 // Callbacks returns how many goroutines run what [Host.Call] was given, and how much of it waits for one of them.
 func (h *Host) Callbacks() (running, waiting int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.calls.running, len(h.calls.waiting)
+	return h.calls.running.Len() + h.calls.overdue, len(h.calls.waiting)
 }

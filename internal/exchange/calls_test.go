@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/goceleris/celeris/internal/exchange"
 )
@@ -142,5 +143,47 @@ func TestCall_ThatWaitsIsWaitedFor(t *testing.T) {
 			close(end)
 		}
 		s.want(t, &h, 0, 0, 0, 1, 2)
+	})
+}
+
+func TestCall_ThatTakesTooLongLosesItsPlaceToOneThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, s := exchange.Host{MaxCallbacks: 2}, new(script)
+		s.call(&h, "hangs", 2)
+		time.Sleep(2 * time.Minute) // nobody waits for their places
+		s.call(&h, "hangs", 1)
+		s.want(t, &h, 3, 0, 0, 1, 2)
+		s.call(&h, "hangs", 2)
+		s.want(t, &h, 4, 1, 0, 1, 2, 3) // as many may be without a place as have one
+		close(s.end[2])
+		s.want(t, &h, 4, 0, 0, 1, 2, 3, 4)
+		s.call(&h, "waits", 1)
+		time.Sleep(time.Hour)
+		s.want(t, &h, 4, 1, 0, 1, 2, 3, 4)
+		close(s.end[0]) // now one of those two may lose its place
+		s.want(t, &h, 4, 0, 0, 1, 2, 3, 4, 5)
+		for _, i := range []int{1, 3, 4, 5} {
+			close(s.end[i])
+		}
+		s.want(t, &h, 0, 0, 0, 1, 2, 3, 4, 5)
+		if err := h.Wait(t.Context()); err != nil {
+			t.Errorf("Wait = %v with nothing left", err)
+		}
+	})
+}
+
+func TestCall_KeepsItsPlaceForAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, s := exchange.Host{MaxCallbacks: 1}, new(script)
+		s.call(&h, "slow", 1)
+		time.Sleep(10 * time.Second)
+		s.call(&h, "waits", 1)
+		time.Sleep(50*time.Second - 1)
+		s.want(t, &h, 1, 1, 0)
+		time.Sleep(1)
+		s.want(t, &h, 2, 0, 0, 1)
+		close(s.end[0])
+		close(s.end[1])
+		s.want(t, &h, 0, 0, 0, 1)
 	})
 }

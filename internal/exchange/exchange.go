@@ -31,7 +31,7 @@ type holder struct{ x atomic.Pointer[Exchange] }
 
 // carrier is a connection as its requests' contexts have it.
 type carrier struct {
-	conn   net.Conn
+	conn   atomic.Pointer[net.Conn]
 	origin context.Context // what all requests of the server have in common; nil if there may be more around it
 }
 
@@ -44,12 +44,13 @@ type Exchange struct {
 	route  string
 	run    func(ok bool)
 	ends   []func(engine.End)
-	inner  context.Context // of the request that the chain began with
+	inner  context.Context // the innermost that only has values of the server's own
 	held   *holder
 	stream bool // a stream has begun
 	// starts and unwound are what middleware registered that watches the exchange.
-	starts  []func()
-	unwound []func(Outcome)
+	starts   []func()
+	unwound  []func(Outcome)
+	releases []func() // what takes back what was lent
 }
 
 // Serve runs chain around w and r, and after it the stream that was detached in it, if any. Inside
@@ -151,7 +152,9 @@ func (x *Exchange) Bare() bool {
 // Conn is what [ConnContext] made known in ctx, or nil.
 func Conn(ctx context.Context) net.Conn {
 	if c := carrierOf(ctx); c != nil {
-		return c.conn
+		if conn := c.conn.Load(); conn != nil {
+			return *conn
+		}
 	}
 	return nil
 }
@@ -161,8 +164,31 @@ func carrierOf(ctx context.Context) *carrier {
 	return c
 }
 
+// Lend returns a context that derives from ctx and has v under key until the exchange is released. Who finds it may keep
+// the context for as long as a stream lives, and with it no more than this.
+func Lend[T any](ctx context.Context, key any, v *T) context.Context {
+	lent := &atomic.Pointer[T]{}
+	lent.Store(v)
+	inner := context.WithValue(ctx, key, lent)
+	if x := From(ctx); x != nil {
+		x.releases = append(x.releases, func() { lent.Store(nil) })
+		if ctx == x.inner {
+			x.inner = inner
+		}
+	}
+	return inner
+}
+
+// Lent returns what [Lend] put under key, or nil.
+func Lent[T any](ctx context.Context, key any) *T {
+	if lent, ok := ctx.Value(key).(*atomic.Pointer[T]); ok {
+		return lent.Load()
+	}
+	return nil
+}
+
 // Origin returns the context that all requests of the server have in common, if ctx has no other values but those that
-// net/http and Serve give to each request.
+// net/http, Serve and Lend give to each request.
 func (x *Exchange) Origin(ctx context.Context) (context.Context, bool) {
 	c := carrierOf(x.req.Context())
 	if ctx != x.inner || c == nil || c.origin == nil {
@@ -175,21 +201,31 @@ func (x *Exchange) Origin(ctx context.Context) (context.Context, bool) {
 // a context of the request finds no exchange in it any more, and whoever keeps the exchange or its writer no response.
 func (x *Exchange) Release() {
 	if c := carrierOf(x.req.Context()); c != nil {
-		c.conn = nil
+		c.conn.Store(nil)
 	}
 	x.held.x.Store(nil)
+	for _, f := range x.releases {
+		f()
+	}
+	x.releases = nil
 	x.base.ResponseWriter = released(x.base.Header())
 }
 
 // ConnContext is for [http.Server.ConnContext] of a server whose handler calls Serve first: it makes the connection known
 // to [Exchange.Conn].
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, &carrier{conn: c, origin: ctx})
+	return withCarrier(ctx, c, ctx)
 }
 
 // ForeignConnContext is ConnContext for a server whose requests may have got more values before Serve is called.
 func ForeignConnContext(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, &carrier{conn: c})
+	return withCarrier(ctx, c, nil)
+}
+
+func withCarrier(ctx context.Context, c net.Conn, origin context.Context) context.Context {
+	known := &carrier{origin: origin}
+	known.conn.Store(&c)
+	return context.WithValue(ctx, connKey{}, known)
 }
 
 // Expect says which bytes the handler is about to write as the start of its stream. It is called before
@@ -228,3 +264,18 @@ func (x *Exchange) OnUnwound(f func(Outcome)) { x.unwound = append(x.unwound, f)
 
 // Ends returns what OnStreamEnd registered, in order.
 func (x *Exchange) Ends() []func(engine.End) { return x.ends }
+
+// Take hands a connection that was hijacked through the base writer to Serve: run is called as by [Exchange.Detach]. It
+// returns false, and does nothing, if the connection was not.
+func (x *Exchange) Take(run func(ok bool)) bool {
+	b := x.base
+	if !b.hijacked || b.detached {
+		return false
+	}
+	b.detached, b.seen, b.expect = true, nil, nil
+	x.run = run
+	return true
+}
+
+// Status is the final status that reached the base writer, or 0.
+func (x *Exchange) Status() int { return x.base.status }

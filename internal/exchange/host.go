@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/goceleris/celeris/engine"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // ErrDraining is what [Host.Add] answers once the host drains.
@@ -23,7 +24,7 @@ type Host struct {
 	// MaxStall is how long a stream of this host may make no progress. It is set before the host is used.
 	MaxStall time.Duration
 	// Engine returns what parks streams on a connection, or nil. It is set before the host is used, or is nil itself.
-	Engine func(net.Conn) engine.Engine
+	Engine func(net.Conn) park.Engine
 	// MaxCallbacks is how many goroutines run what Call is given; less than one means one. It is set before the host is
 	// used.
 	MaxCallbacks int

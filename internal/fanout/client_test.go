@@ -53,6 +53,14 @@ func (c *client) open(epoch string, head Position) {
 	}
 }
 
+// window is for which twins it has room, if any.
+func (c *client) window() uint8 {
+	if !c.w.twins {
+		return 0
+	}
+	return []uint8{0, 9, 15, 10, 11}[c.i%5]
+}
+
 func (c *client) join(topic int, head Position) {
 	c.want |= 1 << topic
 	c.spans = append(c.spans, span{topic, head, forever})
@@ -161,6 +169,9 @@ func (c *client) block(text string) {
 	case kindPrivate:
 		c.private(b.n)
 	case kindEvent:
+		if b.window > c.window() {
+			c.w.fail("client %d: a twin for a window of %d, it has %d", c.i, b.window, c.window())
+		}
 		c.event(b, to)
 	case kindSkipped:
 		if b.n != c.passed {

@@ -104,13 +104,18 @@ func (c *Core) Publish(ctx context.Context, frame []byte, topics ...string) (Pos
 
 // PublishKeyed is Publish for a frame that makes earlier ones with the same key obsolete; "" is no key.
 func (c *Core) PublishKeyed(ctx context.Context, key string, frame []byte, topics ...string) (Position, error) {
+	return c.put(ctx, key, frame, topics, nil)
+}
+
+// put publishes at the next position. w may be nil.
+func (c *Core) put(ctx context.Context, key string, frame []byte, topics []string, w *wording) (Position, error) {
 	if len(frame) > c.cfg.MaxFrame {
 		return 0, ErrFrameTooLarge
 	}
 	if len(topics) > MaxTopicsPerMember {
 		return 0, ErrTooManyTopics
 	}
-	p, lap, err := c.publish(given{}, key, frame, topics)
+	p, lap, err := c.publish(given{}, key, frame, topics, w)
 	if lap != nil {
 		c.yield(ctx, lap)
 	}
@@ -118,7 +123,7 @@ func (c *Core) PublishKeyed(ctx context.Context, key string, frame []byte, topic
 }
 
 // publish appends at a place that somebody else gave, or at the next position if it is the zero place.
-func (c *Core) publish(at given, key string, frame []byte, topics []string) (Position, *lap, error) {
+func (c *Core) publish(at given, key string, frame []byte, topics []string, w *wording) (Position, *lap, error) {
 	if len(topics) > 1 {
 		topics = slices.Compact(slices.Sorted(slices.Values(topics)))
 	}
@@ -129,6 +134,7 @@ func (c *Core) publish(at given, key string, frame []byte, topics []string) (Pos
 		large = make([]byte, e.maxStamp+len(frame))
 		copy(large[e.maxStamp:], frame)
 	}
+	w.copyLarge(e.maxStamp, frame)
 	now := time.Now().UnixNano()
 
 	c.mu.Lock()
@@ -140,8 +146,12 @@ func (c *Core) publish(at given, key string, frame []byte, topics []string) (Pos
 	if c.era.Load() != e || p != 0 && (at.epoch != e.epoch || p <= e.Head()) {
 		c.mu.Unlock()
 		if p == 0 {
-			return c.publish(at, key, frame, topics)
+			return c.publish(at, key, frame, topics, w)
 		}
+		return 0, nil, ErrOrder
+	}
+	if !w.fits(e.Head()) {
+		c.mu.Unlock()
 		return 0, nil, ErrOrder
 	}
 	// Topics first: either all of them take the frame or none. What a store has is in the log of those that there is
@@ -179,8 +189,9 @@ func (c *Core) publish(at given, key string, frame []byte, topics []string) (Pos
 	if key != "" {
 		g = &tag{key: key, topics: slices.Clone(into)}
 	}
+	w.count(into)
 	for _, t := range into {
-		c.append(e, t, p, frame, large, len(into), now, g)
+		c.append(e, t, p, frame, large, len(into), now, g, w)
 		if !t.dirty {
 			t.dirty = true
 			c.dirty = append(c.dirty, t)
@@ -197,8 +208,9 @@ func (c *Core) publish(at given, key string, frame []byte, topics []string) (Pos
 }
 
 // append writes stamp and frame to the log of t.
-func (c *Core) append(e *era, t *Topic, p Position, frame, large []byte, sharers int, now int64, g *tag) {
+func (c *Core) append(e *era, t *Topic, p Position, frame, large []byte, sharers int, now int64, g *tag, w *wording) {
 	var s *segment
+	window := w.window(t)
 	var fresh bool
 	var off, end int
 	if large != nil {
@@ -208,8 +220,11 @@ func (c *Core) append(e *era, t *Topic, p Position, frame, large []byte, sharers
 		copy(large[off:], stamp)
 		s, fresh = newSegment(t, 0, 1), true
 		s.buf, s.sharers = large, sharers
+		if window > 0 {
+			s.twin = w.alone(t, window, sharers)
+		}
 	} else {
-		s, fresh = t.room(e.maxStamp + len(frame))
+		s, fresh = t.room(e.maxStamp+len(frame), e.maxStamp+w.size(frame, window), window, w)
 		off = s.used
 		b := c.cfg.Framing.AppendStamp(s.buf[off:off], e.epoch, p)
 		end = off + len(b) + copy(s.buf[off+len(b):], frame)
@@ -217,6 +232,9 @@ func (c *Core) append(e *era, t *Topic, p Position, frame, large []byte, sharers
 	before := s.size()
 	if fresh {
 		before = 0
+	}
+	if s.twin != nil {
+		c.reword(e, s, p, frame, now, g, w, window)
 	}
 	s.add(p, off, end, now, g)
 	c.bytes += s.size() - before

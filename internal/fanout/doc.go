@@ -28,6 +28,12 @@
 // notice that carries a new position. A dropped topic leaves the newest position it forgot in a floor, from
 // which a new log of that name starts.
 //
+// # Sources
+//
+// A log may mirror one that somebody else keeps: [Core.Insert] takes frames with their positions, [Core.Skip] passes what is
+// lost, [Core.Keep] holds what is not safe yet, [Core.Rotate] begins another epoch, with every membership. A [Source] then
+// serves members that are behind memory: a member reads shared chunks of it until memory has what comes next.
+//
 // # Slow members
 //
 // A member is slow when its transport refuses bytes while more is due than the limits allow, and it has once
@@ -36,6 +42,6 @@
 //
 // # Concurrency
 //
-// Core.mu comes before Member.mu. Nothing of anybody else is called under either, except [Driver.Wake],
+// Core.mu comes before Member.mu, and the lock of the reads from a source behind both. Nothing of anybody else is called under either, except [Driver.Wake],
 // which must not block. A log is read without a lock: segments are immutable below their published count.
 package fanout

@@ -1,5 +1,10 @@
 package fanout
 
+import (
+	"math/bits"
+	"slices"
+)
+
 // feed is what a member gets from the source, until memory can serve it.
 type feed struct {
 	chunk  *chunk // what came last; nil before the first
@@ -53,28 +58,24 @@ func (m *Member) fetched(out *batch, bound Position) step {
 
 // serve adds what is due in (cursor, upTo] of a chunk; it is done when nothing more may be added.
 func (m *Member) serve(out *batch, ch *chunk, upTo Position) (st step, done bool) {
-	var due [chunkFrames]bool
-	for i := range m.subs {
-		s := &m.subs[i]
-		for _, k := range ch.topics[s.topic.name] {
-			p := ch.list[k].pos
-			due[k] = due[k] || p > max(s.from, m.cursor) && p <= min(upTo, s.until)
-		}
-	}
 	count, last, through := 0, m.cursor, true
-	end := after(ch.list, upTo)
-	for i := after(ch.list, m.cursor); i < end; {
-		if !due[i] {
-			i++
-			continue
+	i, end := after(ch.list, m.cursor), after(ch.list, upTo)
+	for due := uint64(0); i < end; due >>= 1 {
+		if due == 0 {
+			if due = m.dueOf(ch, i, upTo); due == 0 {
+				i += windowFrames
+				continue
+			}
+		}
+		if skip := bits.TrailingZeros64(due); skip > 0 {
+			i, due = i+skip, due>>skip
 		}
 		if out.n >= out.limit {
 			through = false
 			break
 		}
-		first := int(ch.list[i].off)
-		n := i + 1
-		for n < end && due[n] && int(ch.list[n].end)-first <= out.limit-out.n {
+		first, n := int(ch.list[i].off), i+1
+		for ; due&2 != 0 && int(ch.list[n].end)-first <= out.limit-out.n; due >>= 1 {
 			n++
 		}
 		run := ch.list[i:n]
@@ -96,6 +97,24 @@ func (m *Member) serve(out *batch, ch *chunk, upTo Position) (st step, done bool
 		return stepFull, true
 	}
 	return stepDone, false
+}
+
+// windowFrames is how many frames of a chunk are looked at together.
+const windowFrames = 64
+
+// dueOf returns which of a chunk's frames from the i-th on are due up to a position, a bit each.
+func (m *Member) dueOf(ch *chunk, i int, upTo Position) (due uint64) {
+	for j := range m.subs {
+		s := &m.subs[j]
+		of := ch.topics[s.topic.name]
+		k, _ := slices.BinarySearch(of, i)
+		for ; k < len(of) && of[k] < i+windowFrames; k++ {
+			if p := ch.list[of[k]].pos; p > max(s.from, m.cursor) && p <= min(upTo, s.until) {
+				due |= 1 << (of[k] - i)
+			}
+		}
+	}
+	return due
 }
 
 // fed takes what the feeder brings, or the reason why it can't; neither means that it must ask for itself.

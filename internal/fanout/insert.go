@@ -27,7 +27,7 @@ func (c *Core) Insert(epoch string, p Position, key string, frame []byte, topics
 	if p == 0 {
 		return Lap{}, ErrOrder
 	}
-	_, l, err := c.publish(given{epoch, p}, key, frame, topics)
+	_, l, err := c.publish(given{epoch, p}, key, frame, topics, nil)
 	return Lap{c, l}, err
 }
 

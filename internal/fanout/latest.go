@@ -24,7 +24,7 @@ func candidates(rs []reader) []candidate {
 	all := make([]candidate, 0, most)
 	for len(rs) > 0 {
 		i, _ := first(rs)
-		all = append(all, candidate{segment: rs[i].segs[0], at: int32(rs[i].at)})
+		all = append(all, candidate{segment: rs[i].face, at: int32(rs[i].at)})
 		p := rs[i].peek()
 		rs[i].at++
 		rs = skip(rs, p)

@@ -95,6 +95,7 @@ type Member struct {
 	watched bool                          // in pump.slow; for the pump only
 	depth   int32                         // of the private queue in frames; never changed
 	weight  int                           // of it in bytes, no bound if 0; never changed
+	window  uint8                         // see Takes; never changed
 	owner   Owner                         // never changed
 	sending atomic.Int64                  // since when one call of the transport has been taking bytes, Unix nanoseconds; 0 between calls
 	room    atomic.Pointer[chan struct{}] // has a token when the private queue may have room; nil until somebody waits
@@ -155,7 +156,8 @@ func (m *Member) Core() *Core {
 	return m.core.Core
 }
 
-// Open joins topics at the position that lastID names, or at the head if it is "". What was published since
+// Open joins topics at the position that lastID names, at the head if it is "", or, for [Oldest], where the memory of all
+// of them begins. What was published since
 // then is due. If it cannot be served, the member's first frame is a notice. Until [Member.Start] more topics
 // can be opened, from the same position; after it a member without a core opens once.
 func (c *Core) Open(m *Member, lastID string, topics ...string) error {
@@ -169,6 +171,9 @@ func (c *Core) Open(m *Member, lastID string, topics ...string) error {
 	into, err := c.joinable(m, topics)
 	if err != nil {
 		return err
+	}
+	if lastID == Oldest {
+		lastID = c.oldest(into)
 	}
 	if m.core == nil {
 		m.core = c.era.Load()
@@ -269,6 +274,7 @@ func (m *Member) has(t *Topic) bool {
 // join and leave run under both locks.
 func (c *Core) join(m *Member, t *Topic, from Position) {
 	m.subs = append(m.subs, sub{topic: t, from: from, until: forever})
+	t.take(m.window, 1)
 	if t.members++; t.idle != nil {
 		c.idle.Remove(t.idle)
 		t.idle = nil
@@ -279,6 +285,7 @@ func (c *Core) join(m *Member, t *Topic, from Position) {
 
 func (c *Core) leave(m *Member, t *Topic) {
 	t.touched = nanotime()
+	t.take(m.window, -1)
 	if t.members--; t.members == 0 {
 		t.idle = c.idle.PushBack(t)
 	}

@@ -20,7 +20,7 @@ var mutants = []mutant.Mutant{
 	{Name: "frames that are gone are passed over", Edits: []mutant.Edit{
 		{"next.go", "if v.freed > from {", "if false {"}}},
 	{Name: "resume ignores History", Edits: []mutant.Edit{
-		{"member.go", "if t.expired > m.from && m.loss.reason == \"\" {", "if false {"}}},
+		{"member.go", "if t.expired > m.from && m.loss.reason == \"\" && c.feeder == nil {", "if false {"}}},
 	{Name: "new topic ignores its floor", Edits: []mutant.Edit{
 		{"retain.go", "newTopic(name, c.floors.of(name), now)", "newTopic(name, 0, now)"}}},
 	{Name: "compacting forgets what it freed", Edits: []mutant.Edit{
@@ -44,7 +44,7 @@ var mutants = []mutant.Mutant{
 	{Name: "a wait for a snapshot counts as lag", Edits: []mutant.Edit{
 		{"loss.go", "m.armed = false // what came", "m.armed = true // what came"}}},
 	{Name: "late verdict is carried out", Edits: []mutant.Edit{
-		{"loss.go", "if !ok || m.within(frames, bytes) {", "if !ok || false && m.within(frames, bytes) {"}}},
+		{"loss.go", "ok && m.within(frames, bytes) {", "false && m.within(frames, bytes) {"}}},
 	{Name: "leaves at once", Edits: []mutant.Edit{
 		{"member.go", "s.until <= max(m.cursor, s.from) {", "true {"}}},
 	{Name: "leave does not wake", Run: "TestLeave_WakesForWhatIsStillDue", Edits: []mutant.Edit{
@@ -52,7 +52,7 @@ var mutants = []mutant.Mutant{
 	{Name: "leave ends at the head", Edits: []mutant.Edit{
 		{"member.go", "s.until = Position(s.topic.last.Load());", "s.until = c.Head();"}}},
 	{Name: "joins from the past", Edits: []mutant.Edit{
-		{"member.go", "c.join(m, t, c.Head())", "c.join(m, t, 0)"}}},
+		{"member.go", "c.join(m, t, max(m.cursor, c.Head()))", "c.join(m, t, 0)"}}},
 	{Name: "private frame has no barrier", Edits: []mutant.Edit{
 		{"send.go", "p.barrier = max(m.cursor, m.core.Head())", "p.barrier = m.cursor"}}},
 	{Name: "private frames wait for the notice", Edits: []mutant.Edit{

@@ -26,6 +26,9 @@ type batch struct {
 }
 
 func (b *batch) add(p []byte) {
+	if len(p) == 0 {
+		return
+	}
 	b.bufs = append(b.bufs, p)
 	b.n += len(p)
 }
@@ -252,7 +255,7 @@ func (m *Member) readers(rs []reader, cursor, bound Position) (_ []reader, ok bo
 		if v.freed > from {
 			return rs, false
 		}
-		if r := newReader(v, from, upTo); r.more() {
+		if r := newReader(v, from, upTo, m.window); r.more() {
 			rs = append(rs, r)
 		}
 	}
@@ -261,13 +264,15 @@ func (m *Member) readers(rs []reader, cursor, bound Position) (_ []reader, ok bo
 
 // reader walks the frames of one log in (from, upTo].
 type reader struct {
-	segs []*segment
-	list []entry // published entries of segs[0]
-	at   int     // next entry
-	upTo Position
+	segs   []*segment
+	face   *segment // the wording of segs[0] that is read
+	list   []entry  // its published entries
+	at     int      // next entry
+	upTo   Position
+	window uint8
 }
 
-func newReader(v *view, from, upTo Position) reader {
+func newReader(v *view, from, upTo Position, window uint8) reader {
 	segs := v.segs
 	for len(segs) > 1 && segs[1].published()[0].pos <= from {
 		if n := len(segs) / 2; segs[n].published()[0].pos <= from {
@@ -276,9 +281,10 @@ func newReader(v *view, from, upTo Position) reader {
 			segs = segs[1:]
 		}
 	}
-	r := reader{segs: segs, upTo: upTo}
+	r := reader{segs: segs, upTo: upTo, window: window}
 	if len(segs) > 0 {
-		r.list = segs[0].published()
+		r.face = segs[0].wording(window)
+		r.list = r.face.published()
 		r.at = after(r.list, from)
 	}
 	return r
@@ -291,7 +297,8 @@ func (r *reader) more() bool {
 			return false
 		}
 		r.segs = r.segs[1:]
-		r.list, r.at = r.segs[0].published(), 0
+		r.face = r.segs[0].wording(r.window)
+		r.list, r.at = r.face.published(), 0
 	}
 	return r.list[r.at].pos <= r.upTo
 }
@@ -313,7 +320,7 @@ func (r *reader) take(upTo Position, limit int) (list []entry, p []byte) {
 		n = max(1, afterOffset(list[:n], int(list[0].off)+limit))
 	}
 	r.at += n
-	return list[:n], r.segs[0].buf[list[0].off:list[n-1].end:list[n-1].end]
+	return list[:n], r.face.buf[list[0].off:list[n-1].end:list[n-1].end]
 }
 
 // afterOffset returns how many entries end at or before an offset.

@@ -81,7 +81,9 @@ func short(frame []byte) string {
 	s := b.kind
 	switch b.kind {
 	case kindEvent:
-		s = fmt.Sprintf("e%d", b.n)
+		if s = fmt.Sprintf("e%d", b.n); b.window > 0 {
+			s += fmt.Sprintf("/%d", b.window)
+		}
 	case kindPrivate:
 		s = fmt.Sprintf("p%d", b.n)
 	case kindResync:

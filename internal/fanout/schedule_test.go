@@ -84,6 +84,7 @@ func (w *world) change(x int, settle func()) {
 func (w *world) connect(c *client) {
 	n := &conn{w: w, client: c, room: 20 + w.r.IntN(300), limit: 1 + w.r.IntN(400), plans: w.r.IntN(2) == 0}
 	n.member = NewMember(n, n, 3)
+	n.member.Takes(c.window())
 	head := w.core.Head()
 	c.open(w.core.Epoch(), head)
 	n.at, n.late = c.pos, w.r.IntN(4) == 0

@@ -41,6 +41,10 @@ type segment struct {
 	n       atomic.Int32
 	topic   *Topic
 	sharers int // topics whose segments share buf
+	// twin has the same frames in another wording, for members with a window that is no smaller than its own; nil without.
+	// It is there when the segment becomes visible, or never.
+	twin   *segment
+	window uint8
 
 	// For the writer only.
 	used   int
@@ -88,7 +92,13 @@ func (s *segment) published() []entry {
 }
 
 // size is what the segment costs in memory, in bytes: its part of what it shares.
-func (s *segment) size() int { return len(s.buf)/s.sharers + entryBytes*len(*s.entries.Load()) }
+func (s *segment) size() int {
+	n := len(s.buf)/s.sharers + entryBytes*len(*s.entries.Load())
+	if s.twin != nil {
+		n += s.twin.size()
+	}
+	return n
+}
 
 // last is the newest position in the segment.
 func (s *segment) last() Position {

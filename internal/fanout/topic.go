@@ -30,6 +30,7 @@ type Topic struct {
 	lap     *lap          // what its publishers wait for now
 	dirty   bool          // in Core.dirty
 	dropped bool
+	takers  *takers // members that can read twins; nil while there has been none
 }
 
 func newTopic(name string, floor Position, now int64) *Topic {
@@ -47,19 +48,30 @@ func (t *Topic) tail() *segment {
 	return nil
 }
 
-// room returns a segment with place for need more bytes, and whether it is new.
-func (t *Topic) room(need int) (s *segment, fresh bool) {
+// room returns a segment with place for need more bytes, and twin more in the wording for that window, and whether it is
+// new.
+func (t *Topic) room(need, twin int, window uint8, w *wording) (s *segment, fresh bool) {
 	size := minSegment
 	if s = t.tail(); s != nil {
-		if len(s.buf)-s.used >= need && len(s.buf) <= maxSegment {
+		full := len(s.buf)-s.used < need || len(s.buf) > maxSegment || s.twin != nil && len(s.twin.buf)-s.twin.used < twin
+		if !full && s.takes(window, w) {
 			return s, false
 		}
-		size = max(size, min(2*len(s.buf), maxSegment))
+		if size = max(size, min(len(s.buf), maxSegment)); full {
+			size = min(2*size, maxSegment)
+		}
+		if window == 0 && s.twin != nil {
+			window = t.window() // others are to come
+		}
 	}
 	for size < need {
 		size *= 2
 	}
 	s = newSegment(t, size, size/128)
+	if window > 0 {
+		s.twin = newSegment(t, max(size/2, twin), size/128)
+		s.twin.window = window
+	}
 	return s, true
 }
 

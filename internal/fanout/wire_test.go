@@ -46,6 +46,11 @@ func eventBody(n, pad int) []byte {
 	return fmt.Appendf(nil, "data: e%d%s\n\n", n, strings.Repeat(".", pad))
 }
 
+// eventTwin is the other wording of an event, for that window: as long, and as good if there is no padding.
+func eventTwin(n, pad int, window uint8) []byte {
+	return fmt.Appendf(nil, "data: e%d%s\n\n", n, strings.Repeat(string('a'+rune(window)), pad))
+}
+
 func privateBody(n int) []byte { return fmt.Appendf(nil, "data: p%d\n\n", n) }
 
 func snapBody(n Notice) []byte {
@@ -59,6 +64,7 @@ type block struct {
 	pos    Position
 	kind   string
 	n      int
+	window uint8 // that it takes to read it
 	reason string
 	asOf   Position // of a snapshot
 }
@@ -109,7 +115,15 @@ func parseBlock(text string) (b block, err error) {
 	case b.kind == kindBye && len(fields) == 1:
 	case b.kind == kindNone && data == "":
 	case b.kind == kindNone && data[0] == 'e':
-		b.kind, b.n = kindEvent, number(strings.TrimRight(data[1:], "."))
+		last := data[len(data)-1]
+		if last >= 'a' {
+			b.window = last - 'a'
+		}
+		digits := strings.TrimRight(data[1:], string(last))
+		if last >= '0' && last <= '9' {
+			digits = data[1:]
+		}
+		b.kind, b.n = kindEvent, number(digits)
 	case b.kind == kindNone && data[0] == 'p':
 		b.kind, b.n = kindPrivate, number(data[1:])
 	default:

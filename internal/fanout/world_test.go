@@ -40,6 +40,7 @@ type world struct {
 	hurry context.Context
 	// strict says that only History limits retention: then what is gone is known to the event.
 	strict  bool
+	twins   bool
 	topics  []string
 	counts  []int // events ever published, by topic
 	clients []*client
@@ -61,7 +62,7 @@ type world struct {
 func newWorld(seed uint64, f fault, steps int) *world {
 	r := rand.New(rand.NewPCG(seed, 7))
 	w := &world{
-		r: r, dice: rand.New(rand.NewPCG(seed, 8)), fault: f, steps: steps, strict: r.IntN(2) == 0,
+		r: r, dice: rand.New(rand.NewPCG(seed, 8)), fault: f, steps: steps, strict: r.IntN(2) == 0, twins: seed%2 == 0,
 		truth: map[string][]*event{}, barriers: map[int]Position{}, hurry: context.Background(),
 	}
 	if r.IntN(10) > 0 {
@@ -202,7 +203,13 @@ func (w *world) publish() {
 	if w.r.IntN(8) == 0 {
 		names = append(names, names[0])
 	}
-	p, err := w.core.PublishKeyed(w.hurry, strings.Repeat("k", key), body, names...)
+	f := Frame{Key: strings.Repeat("k", key), Bytes: body}
+	if window := w.dice.IntN(12); w.twins && window > 8 {
+		pad := strings.Count(string(body), ".")
+		f.Window, f.Twin = uint8(window), eventTwin(n, pad, uint8(window))
+	}
+	rec, err := w.core.PublishFrame(w.hurry, f, names...)
+	p := rec.Position
 	if errors.Is(err, ErrTooManyTopics) && !w.strict {
 		return
 	}

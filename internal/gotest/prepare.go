@@ -10,13 +10,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
 // A need is a program that tests run, and where Debian has it.
 type need struct {
 	what     string
-	programs []string // any of them will do
+	programs []string // any of them will do; a * stands for any part of a path
 	packages []string
 }
 
@@ -32,13 +33,18 @@ var (
 		{"nginx", []string{"nginx", "/usr/sbin/nginx"}, []string{"nginx-light"}},
 		{"haproxy", []string{"haproxy", "/usr/sbin/haproxy"}, []string{"haproxy"}},
 	}
+	serverNeeds = []need{
+		{"redis-server", []string{"redis-server"}, []string{"redis-server"}},
+		{"PostgreSQL", []string{"postgres", "/usr/lib/postgresql/*/bin/postgres"}, []string{"postgresql"}},
+		{"memcached", []string{"memcached"}, []string{"memcached"}},
+	}
 )
 
 // Prepare provides what the tests below root need besides Go: a C compiler if race is set, and, where a
-// package-lock.json is found, a browser, Node.js and the locked npm packages, and nginx and haproxy for
-// test/fixtures. On Debian, as root or where
-// sudo asks for no password, it installs what is missing; progress and the installers' output go to log. It
-// returns one sentence for each thing that is still missing, and an error only if root can't be read.
+// package-lock.json is found, a browser, Node.js and the locked npm packages, nginx and haproxy for test/fixtures, and
+// the servers that internal/testserver starts. On Debian, as root or where sudo asks for no password, it installs what
+// is missing; progress and the installers' output go to log. It returns one sentence for each thing that is still
+// missing, and an error only if root can't be read.
 // What is there already costs no time and no network.
 func Prepare(ctx context.Context, log io.Writer, root string, race bool) (missing []string, err error) {
 	projects, err := npmProjects(root)
@@ -54,6 +60,9 @@ func Prepare(ctx context.Context, log io.Writer, root string, race bool) (missin
 	}
 	if _, err := os.Stat(filepath.Join(root, "test", "fixtures")); err == nil {
 		needs = append(needs, proxyNeeds...)
+	}
+	if _, err := os.Stat(filepath.Join(root, "internal", "testserver")); err == nil {
+		needs = append(needs, serverNeeds...)
 	}
 	if absent := lacking(needs); len(absent) > 0 {
 		installErr := cmp.Or(install(ctx, log, absent), errNotInPath)
@@ -102,9 +111,14 @@ func lacking(needs []need) []need {
 	for _, n := range needs {
 		found := false
 		for _, program := range n.programs {
-			if _, err := exec.LookPath(program); err == nil {
-				found = true
+			paths := []string{program}
+			if strings.Contains(program, "*") {
+				paths, _ = filepath.Glob(program) // the pattern is well-formed
 			}
+			found = found || slices.ContainsFunc(paths, func(path string) bool {
+				_, err := exec.LookPath(path)
+				return err == nil
+			})
 		}
 		if !found {
 			absent = append(absent, n)

@@ -35,6 +35,41 @@ func TestPrepare_NamesWhatIsMissingWhereNothingCanBeInstalled(t *testing.T) {
 	}
 }
 
+func TestPrepare_NamesMissingServers(t *testing.T) {
+	root := t.TempDir()
+	touch(t, filepath.Join(root, "internal", "testserver", "testserver.go"))
+	t.Setenv("PATH", t.TempDir())
+	missing, err := Prepare(t.Context(), new(bytes.Buffer), root, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(missing, "\n")
+	for _, want := range []string{"apt-get install redis-server", "apt-get install memcached"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("missing = %q, want %q in it", got, want)
+		}
+	}
+}
+
+func TestLacking_LooksWhereAPatternPoints(t *testing.T) {
+	dir := t.TempDir()
+	needs := []need{{"it", []string{"no-such-program", filepath.Join(dir, "*", "bin", "it")}, nil}}
+	if got := lacking(needs); len(got) != 1 {
+		t.Errorf("lacking = %v, want it", got)
+	}
+	program := filepath.Join(dir, "15", "bin", "it")
+	touch(t, program)
+	if got := lacking(needs); len(got) != 1 {
+		t.Errorf("lacking with a file that is no program = %v, want it", got)
+	}
+	if err := os.Chmod(program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := lacking(needs); len(got) != 0 {
+		t.Errorf("lacking = %v, want nothing", got)
+	}
+}
+
 func TestPrepare_RunsNpmOnceForEveryNewLockFile(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the stand-in for npm is a shell script")

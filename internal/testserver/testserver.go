@@ -5,6 +5,7 @@
 package testserver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -40,7 +41,7 @@ func find(t testing.TB, hint string, programs ...string) string {
 		t.Fatal(message)
 	}
 	t.Skip(message)
-	panic("unreachable")
+	return ""
 }
 
 // freePort returns a port of the loopback address that nobody listens on, outside of what the system gives to outgoing
@@ -57,7 +58,7 @@ func freePort(t testing.TB) int {
 		return port
 	}
 	t.Fatal("testserver: no free port")
-	panic("unreachable")
+	return 0
 }
 
 // process is a server's process. Its methods are for the test's goroutine, which they end on failure.
@@ -91,8 +92,11 @@ func (p *process) begin(prepare func()) {
 	}
 }
 
-// errEnded reports a server that ended while it was started.
-var errEnded = errors.New("ended")
+var (
+	// errEnded reports a server that ended while it was started.
+	errEnded   = errors.New("ended")
+	errCleanly = errors.New("exit status 0")
+)
 
 // start runs the process and returns when it answers.
 func (p *process) start() error {
@@ -136,7 +140,7 @@ func (p *process) start() error {
 		select {
 		case ended := <-done:
 			p.run = nil
-			return fmt.Errorf("%s %w: %v", filepath.Base(cmd.Path), errEnded, ended)
+			return fmt.Errorf("%s %w: %w", filepath.Base(cmd.Path), errEnded, cmp.Or(ended, errCleanly))
 		case <-deadline:
 			return fmt.Errorf("%s doesn't answer: %w", filepath.Base(cmd.Path), err)
 		case <-tick.C:
@@ -169,7 +173,7 @@ func (p *process) stop(s os.Signal) {
 		p.t.Errorf("testserver: %v: %v", s, err)
 	}
 	select {
-	case <-p.done:
+	case <-p.done: //nolint:errcheck // it was killed, and says so
 		p.run = nil
 	case <-time.After(patience):
 		p.t.Errorf("testserver: %s doesn't end after %v", filepath.Base(p.run.Path), s)

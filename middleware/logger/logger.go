@@ -50,10 +50,18 @@ func New(cfg Config) celeris.Middleware {
 			if x == nil || cfg.Skip != nil && cfg.Skip(c) {
 				return next(c)
 			}
-			l := &line{logger: cmp.Or(cfg.Logger, c.Logger()), r: c.Request(), route: cmp.Or(c.Route(), "(no route)"), born: time.Now()}
+			r := c.Request()
+			ctx, ok := x.Origin(r.Context())
+			if !ok {
+				ctx = context.WithoutCancel(r.Context()) // that the request is over is no reason not to log it
+			}
+			l := &line{
+				logger: cmp.Or(cfg.Logger, c.Logger()), ctx: ctx, born: time.Now(), remote: r.RemoteAddr,
+				method: r.Method, route: cmp.Or(c.Route(), "(no route)"), path: r.URL.Path,
+			}
 			x.OnUnwound(l.request)
 			x.OnStreamStart(func() {
-				l.write(slog.LevelDebug, "stream begun", l.remote())
+				l.write(slog.LevelDebug, "stream begun", l.from())
 				x.OnStreamEnd(l.stream)
 			})
 			return next(c)
@@ -61,12 +69,12 @@ func New(cfg Config) celeris.Middleware {
 	}
 }
 
-// line is what the lines of one request have in common.
+// line is what the lines of one request have in common. It lives as long as a stream, so it keeps no request.
 type line struct {
-	logger *slog.Logger
-	r      *http.Request
-	route  string
-	born   time.Time
+	logger                      *slog.Logger
+	ctx                         context.Context // for the values that the logger's handler may want
+	born                        time.Time
+	method, route, path, remote string
 }
 
 func (l *line) request(o exchange.Outcome) {
@@ -81,12 +89,12 @@ func (l *line) request(o exchange.Outcome) {
 		message = "request aborted"
 	}
 	l.write(level, message, slog.Int("status", o.Status), slog.Int64("bytes", o.Bytes),
-		slog.Duration("duration", time.Since(l.born)), l.remote())
+		slog.Duration("duration", time.Since(l.born)), l.from())
 }
 
 func (l *line) stream(end celeris.StreamEnd) {
 	attrs := []slog.Attr{
-		slog.Int64("bytes", end.Bytes), slog.Duration("duration", end.Duration), l.remote(), slog.String("reason", string(end.Kind())),
+		slog.Int64("bytes", end.Bytes), slog.Duration("duration", end.Duration), l.from(), slog.String("reason", string(end.Kind())),
 	}
 	if end.Reason != nil {
 		attrs = append(attrs, slog.Any("error", end.Reason))
@@ -94,10 +102,9 @@ func (l *line) stream(end celeris.StreamEnd) {
 	l.write(slog.LevelInfo, "stream ended", attrs...)
 }
 
-func (l *line) remote() slog.Attr { return slog.String("remote", l.r.RemoteAddr) }
+func (l *line) from() slog.Attr { return slog.String("remote", l.remote) }
 
 func (l *line) write(level slog.Level, message string, more ...slog.Attr) {
-	attrs := append(make([]slog.Attr, 0, 8), slog.String("method", l.r.Method), slog.String("route", l.route), slog.String("path", l.r.URL.Path))
-	// The context's values are for the logger's handler; that the request is over is no reason not to log it.
-	l.logger.LogAttrs(context.WithoutCancel(l.r.Context()), level, message, append(attrs, more...)...)
+	attrs := append(make([]slog.Attr, 0, 8), slog.String("method", l.method), slog.String("route", l.route), slog.String("path", l.path))
+	l.logger.LogAttrs(l.ctx, level, message, append(attrs, more...)...)
 }

@@ -130,7 +130,7 @@ func (b *Broker) Subscribe(c *Client, topics ...string) (unsubscribe func(), err
 	if len(topics) == 0 {
 		topics = defaultTopic
 	}
-	if err := c.follow(b.core, topics); err != nil {
+	if err := c.follow(b, topics); err != nil {
 		return nil, publicError(err)
 	}
 	return func() { b.core.Leave(c.member, topics...) }, nil

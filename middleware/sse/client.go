@@ -49,11 +49,13 @@ func (c *Client) init(cfg *settings, r *http.Request) {
 func (c *Client) pack(x *exchange.Exchange, local net.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if origin, ok := x.Origin(c.req.Context()); ok {
-		if p, ok := pack(c.req, local); ok {
-			c.req, c.packed, c.origin = nil, p, origin
-			return
+	if p, ok := pack(c.req, local); ok {
+		origin, ok := x.Origin(c.req.Context())
+		if !ok { // somebody has put values into it
+			origin = context.WithoutCancel(c.req.Context())
 		}
+		c.req, c.packed, c.origin = nil, p, origin
+		return
 	}
 	if c.req.Body != http.NoBody { // it would keep the buffers of its connection
 		r := c.req.WithContext(c.req.Context())
@@ -290,13 +292,14 @@ func (c *Client) policy() (p ClientPolicy) {
 }
 
 // follow opens topics of a broker, or joins more.
-func (c *Client) follow(core *fanout.Core, topics []string) error {
+func (c *Client) follow(b *Broker, topics []string) error {
 	if c.key != nil {
 		return fanout.ErrOtherCore
 	}
+	core := b.core
 	switch has := c.member.Core(); {
 	case has == nil, !c.started.Load():
-		err := core.Open(c.member, c.LastEventID(), topics...)
+		err := b.openAt(c.Context(), c.member, c.LastEventID(), topics)
 		if !errors.Is(err, fanout.ErrOtherCore) || c.member.Core() != core {
 			return err
 		}

@@ -36,7 +36,7 @@ func (b *Broker) Disconnect(pred func(*Client) bool, reason error, farewell *Far
 			event = p.wire
 		}
 	}
-	n := 0
+	n, why := 0, dismiss(reason)
 	for _, m := range b.core.Members() {
 		c := clientOf(m)
 		if !pred(c) {
@@ -46,7 +46,7 @@ func (b *Broker) Disconnect(pred func(*Client) bool, reason error, farewell *Far
 		if farewell != nil {
 			frame = c.farewell(farewell.Retry, event)
 		}
-		m.Finish(reason, frame, false)
+		m.Finish(why, frame, false)
 		n++
 	}
 	return n, nil

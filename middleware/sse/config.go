@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/goceleris/celeris"
-	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 	"github.com/goceleris/celeris/internal/ratelog"
 )
 
@@ -96,7 +96,7 @@ type settings struct {
 	Config
 	farewell []byte
 	keys     *keys // of ReplayKey
-	pace     atomic.Pointer[engine.Pace]
+	pace     atomic.Pointer[park.Pace]
 	stalls   *ratelog.Limiter
 }
 

@@ -53,9 +53,22 @@
 //	data: {"dropped":N,"reason":"expired"}
 //
 // N is the number of events it lost, 0 if that is not known. Reasons: "lagged" (it was too slow), "expired" (it was away for
-// too long), "restarted" (the id is of another broker, or of one before a restart), "unknown_id" (the id is malformed or in
-// the future), and without an id "removed" (no more events will come) and "private" (events of Client.Send were dropped).
+// too long), "hole" (events were lost before they were stored), "restarted" (the id is of another broker, or of one before a
+// restart, or the store has lost its place), "unknown_id" (the id is malformed or in the future), and without an id "removed" (no more events will come) and "private" (events of Client.Send were dropped).
 // [BrokerConfig.Snapshot] sends the application's state in its place.
+//
+// # Stores
+//
+// With [BrokerConfig.ReplayStore] the order is that of the store's stream, and ids are the store's: they mean the same after
+// a restart, and in every process that has the stream open. Each follows it, so that an event reaches the clients of all,
+// and a client may come back to any of them. Publish returns when the event is stored and has its place in the log. Delivery
+// waits for no store; what memory has forgotten is read from it, in chunks that all who missed the same share.
+//
+// A store that fails makes Publish fail ([ErrStore]); streams stay open, and everything goes on when it is back. One that
+// has lost what was published, or has another epoch, makes every client resync ("restarted").
+//
+// Config.ReplayKey gives each user or conversation a history of its own. [Append] adds to one from anywhere, also while
+// nobody reads it.
 //
 // # Slow readers
 //

@@ -22,8 +22,8 @@ var (
 	ErrTooManyTopics = errors.New("sse: too many topics")
 	// ErrStore means that the ReplayStore failed; it wraps the store's error. Nothing was published.
 	ErrStore = errors.New("sse: replay store failed")
-	// ErrStoreBehind means that a ReplayStore which answers before it has stored is too far behind: by 4096 events or half
-	// of HistoryBytes. Nothing was published.
+	// ErrStoreBehind means that a ReplayStore which answers before it has stored is too far behind: a broker's by 4096
+	// events or half of HistoryBytes, a [KVReplayStore] by its AsyncAppendBacklog. Nothing was published.
 	ErrStoreBehind = errors.New("sse: replay store is too far behind")
 	// ErrClosed means that the broker is closed or closing.
 	ErrClosed error = &reason{"sse: broker is closed", engine.EndClosed}
@@ -51,7 +51,29 @@ func (r *reason) Error() string { return r.text }
 // EndKind is for [engine.End.Kind].
 func (r *reason) EndKind() engine.EndKind { return r.kind }
 
-// publicReason names the core's reasons in this package's words.
+// dismissal is a reason of the application's, with the kind of end that it was found to be. Whoever handles the end on a
+// shard asks this one, and so runs no method of somebody else's error.
+type dismissal struct {
+	reason
+	given error
+}
+
+func dismiss(given error) error {
+	if given == nil {
+		return nil
+	}
+	return &dismissal{reason{"sse: client was disconnected", engine.End{Reason: given}.Kind()}, given}
+}
+
+// givenReason is what the application gave, or err.
+func givenReason(err error) error {
+	if d, ok := err.(*dismissal); ok { //nolint:errorlint // it is never wrapped, and to look would run the methods of others
+		return d.given
+	}
+	return err
+}
+
+// publicReason names the core's reasons in this package's words; others stay as they are.
 func publicReason(err error) error {
 	switch {
 	case errors.Is(err, fanout.ErrSlow):

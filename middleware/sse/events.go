@@ -20,7 +20,7 @@ func (b *Broker) Events(ctx context.Context, lastEventID string, topics ...strin
 	return func(yield func(*PreparedEvent, error) bool) {
 		wake := make(waker, 1)
 		m := fanout.NewMember(wake, nil, liveDepth)
-		if err := b.core.Open(m, lastEventID, topics...); err != nil {
+		if err := b.openAt(ctx, m, lastEventID, topics); err != nil {
 			yield(nil, publicError(err))
 			return
 		}

@@ -37,6 +37,10 @@ type mirror struct {
 	working sync.WaitGroup
 	stats   mirrorStats
 
+	meeting  chan struct{} // has a token while met and metEpoch are used
+	met      time.Time     // when the store was last asked for a client
+	metEpoch string        // what it said
+
 	// mu guards what follows. It comes before Core.mu; no call of the store is made under it.
 	mu        sync.Mutex
 	ended     bool
@@ -132,7 +136,7 @@ func newMirror(cfg mirrorConfig, fc fanout.Config, epoch string, head uint64) *m
 	m.follower, _ = cfg.store.(Follower)
 	m.flusher, _ = cfg.store.(Flusher)
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	m.interrupt = func() {}
+	m.interrupt, m.meeting = func() {}, make(chan struct{}, 1)
 	m.down = epoch == "" // else nobody looks at it
 	m.missed = m.down
 	fc.Epoch, fc.Floor, fc.Source = epoch, m.head, source{m}

@@ -13,6 +13,7 @@ import (
 	"github.com/goceleris/celeris/engine/std"
 	"github.com/goceleris/celeris/internal/exchange"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // New returns a handler that answers with an event stream; it also serves plain net/http. A mistake in cfg panics.
@@ -100,7 +101,7 @@ type visit struct {
 	done     chan struct{} // closed when the stream has ended; nil unless Handler's goroutine was started, which then runs OnDisconnect
 }
 
-var _ engine.Owner = (*visit)(nil)
+var _ park.Owner = (*visit)(nil)
 
 // beat is a comment: it breaks a silence where there is no position to tell.
 var beat = []byte(":\n\n")
@@ -137,7 +138,7 @@ func (v *visit) admit(c *celeris.Context, client netip.Addr) (err error) {
 				return err
 			}
 		}
-		if err := s.Broker.core.Open(v.member, lastID, topics...); err != nil {
+		if err := s.Broker.openAt(c.Context(), v.member, lastID, topics); err != nil {
 			return err
 		}
 	}
@@ -149,6 +150,7 @@ func (v *visit) admit(c *celeris.Context, client netip.Addr) (err error) {
 		if v.key, err = s.keys.acquire(c.Context(), name); err != nil {
 			return err
 		}
+		v.key.mirror.meet(c.Context(), lastID)
 		if err := v.key.mirror.core.Open(v.member, lastID, ""); err != nil {
 			return err
 		}
@@ -177,7 +179,7 @@ func (v *visit) admit(c *celeris.Context, client netip.Addr) (err error) {
 // reject takes back what a stream holds that did not begin.
 func (v *visit) reject(err error) {
 	v.stream.Abandon() // before the response goes on without it
-	v.expire(v.member.End(err))
+	v.expire(givenReason(v.member.End(err)))
 	if v.key != nil {
 		v.key.release()
 	}
@@ -247,7 +249,7 @@ func (v *visit) run(ok bool) {
 	v.ended(end)
 }
 
-// OnAge implements [engine.Owner].
+// OnAge implements [park.Owner].
 func (v *visit) OnAge() { v.say(ErrMaxAge, true) }
 
 // ended is over and tell on the goroutine that ran the stream.
@@ -259,10 +261,11 @@ func (v *visit) ended(end engine.End) {
 	v.tell(end)
 }
 
-// over ends what lives as long as the stream. It does not block.
+// over ends what lives as long as the stream. It does not block and runs no code of the application.
 func (v *visit) over(end engine.End) engine.End {
 	end.Reason = publicReason(end.Reason)
-	v.expire(end.Reason)
+	given := givenReason(end.Reason)
+	v.expire(given)
 	if v.done != nil {
 		close(v.done)
 	}
@@ -270,6 +273,7 @@ func (v *visit) over(end engine.End) engine.End {
 		v.host.Ended(end)
 	}
 	v.logStall(end)
+	end.Reason = given
 	return end
 }
 

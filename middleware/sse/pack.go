@@ -35,11 +35,18 @@ func pack(r *http.Request, local net.Addr) (_ packed, ok bool) {
 			return "", false // it would come back as another
 		}
 	}
-	add(r.RemoteAddr, packAddr(local), r.Proto, r.RequestURI, rewritten, r.Host, r.Pattern)
+	last := ""
+	if r.Close {
+		last = "close"
+	}
+	add(r.RemoteAddr, packAddr(local), r.Proto, last, r.RequestURI, rewritten, r.Host, r.Pattern)
 	for name := range wildcards(r.Pattern) {
 		add(r.PathValue(name))
 	}
 	for name, values := range r.Header {
+		if len(values) == 0 { // middleware did that
+			return "", false
+		}
 		for _, v := range values {
 			add(name, v)
 		}
@@ -81,7 +88,7 @@ func (p packed) context(origin context.Context) context.Context {
 func (p packed) request(ctx context.Context) *http.Request {
 	r := &http.Request{Method: http.MethodGet, Header: make(http.Header), Body: http.NoBody, RemoteAddr: field(&p)}
 	field(&p)
-	r.Proto, r.RequestURI = field(&p), field(&p)
+	r.Proto, r.Close, r.RequestURI = field(&p), field(&p) != "", field(&p)
 	r.ProtoMajor, r.ProtoMinor, _ = http.ParseHTTPVersion(r.Proto)
 	if rewritten := field(&p); rewritten != "" {
 		r.URL, _ = url.Parse(rewritten) // it was one

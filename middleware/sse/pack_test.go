@@ -43,6 +43,9 @@ func same(a, b *http.Request) string {
 	if !maps.EqualFunc(a.Header, b.Header, func(x, y []string) bool { return slices.Equal(x, y) }) {
 		return "header"
 	}
+	if a.Close != b.Close {
+		return "close"
+	}
 	return ""
 }
 
@@ -56,7 +59,7 @@ func TestPack_KeepsTheRequest(t *testing.T) {
 		r := httptest.NewRequest("GET", target, nil)
 		r.Header = http.Header{"Accept": {"text/event-stream", "*/*"}, "Cookie": {"a=b"}, "X-Empty": {""}}
 		mux.ServeHTTP(httptest.NewRecorder(), r)
-		got.RequestURI = target
+		got.RequestURI, got.Close = target, !got.Close && target == "/"
 		p, ok := pack(got, someAddr)
 		if !ok {
 			t.Fatalf("%s can't be packed", target)
@@ -110,8 +113,11 @@ func TestPack_LeavesOthersAlone(t *testing.T) {
 		r.URL = &url.URL{Path: path}
 		return r
 	}
+	listless := httptest.NewRequest("GET", "/", nil)
+	listless.Header["X-None"] = nil
 	for name, r := range map[string]*http.Request{
-		"POST": post, "parsed": parsed,
+		"a header without values": listless,
+		"POST":                    post, "parsed": parsed,
 		"without a path": rewritten(""), "path like a host": rewritten("//host/x"), "path like a scheme": rewritten("a:b"),
 	} {
 		if _, ok := pack(r, someAddr); ok {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/goceleris/celeris/engine"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // park hands the connection of a detached stream to the server's engine, and reports false if that can't be.
@@ -21,7 +22,7 @@ func (v *visit) park() bool {
 	if err != nil {
 		return false
 	}
-	p := engine.Parking{Pace: v.cfg.paceFor(v.host.MaxStall), Owner: v}
+	p := park.Parking{Pace: v.cfg.paceFor(v.host.MaxStall), Owner: v}
 	p.Born, p.Sent = v.stream.Begun()
 	v.pack(v.x, conn.LocalAddr())
 	v.x.Release()
@@ -30,7 +31,7 @@ func (v *visit) park() bool {
 	return true
 }
 
-// OnEnd implements [engine.Owner].
+// OnEnd implements [park.Owner].
 func (v *visit) OnEnd(end engine.End) {
 	end = v.over(end)
 	if v.after == nil {
@@ -41,11 +42,11 @@ func (v *visit) OnEnd(end engine.End) {
 }
 
 // paceFor is what all parked streams of a server have in common.
-func (s *settings) paceFor(maxStall time.Duration) *engine.Pace {
+func (s *settings) paceFor(maxStall time.Duration) *park.Pace {
 	if p := s.pace.Load(); p != nil && p.MaxStall == maxStall {
 		return p
 	}
-	p := &engine.Pace{MaxStall: maxStall, Heartbeat: s.HeartbeatInterval, Beat: beat, MaxAge: s.MaxAge}
+	p := &park.Pace{MaxStall: maxStall, Heartbeat: s.HeartbeatInterval, Beat: beat, MaxAge: s.MaxAge}
 	s.pace.Store(p)
 	return p
 }

@@ -109,7 +109,7 @@ type Flusher interface {
 // FormatID returns the ID of a position: "<epoch>-<position>" with the
 // position in decimal. The epoch has to be one that [ParseID] accepts.
 func FormatID(epoch string, position uint64) string {
-	b := make([]byte, 0, len(epoch)+1+20)
+	b := make([]byte, 0, maxEpochBytes+1+20)
 	b = append(b, epoch...)
 	b = append(b, '-')
 	return string(strconv.AppendUint(b, position, 10))

@@ -20,9 +20,9 @@ import (
 	"time"
 
 	"github.com/goceleris/celeris"
-	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/engine/sim"
 	"github.com/goceleris/celeris/internal/memnet"
+	"github.com/goceleris/celeris/internal/park"
 	"github.com/goceleris/celeris/middleware/sse"
 )
 
@@ -78,7 +78,7 @@ type parking struct {
 	engine *sim.Engine
 }
 
-func (p parking) Engine() engine.Engine { return p.engine }
+func (p parking) Engine() park.Engine { return p.engine }
 
 // newSite serves h as "/" until the test ends, on a network in memory.
 func newSite(t *testing.T, w way, cfg celeris.Config, h celeris.HandlerFunc) *site {

@@ -17,6 +17,14 @@ type BrokerStats struct {
 	Closed          int64 `json:"closed"`  // by BrokerPolicyClose
 	CallbackPanics  int64 `json:"callback_panics"`
 	ThrottledEvents int64 `json:"throttled_events"` // publishes that had to wait for the delivery of others
+
+	// With a ReplayStore:
+	StoreAppends    int64 `json:"store_appends"`
+	StoreErrors     int64 `json:"store_errors"`      // failed appends, and losses of the connection that follows
+	StoreReads      int64 `json:"store_reads"`       // for subscribers that resume from behind the history in memory
+	WaitingForStore int   `json:"waiting_for_store"` // subscribers, now
+	WithoutStore    int64 `json:"without_store"`     // events that went out without an id, see StoreOptional
+	Epochs          int64 `json:"epochs"`            // how often the stream began a new epoch
 }
 
 // Evictions is how many subscribers policies took the topics or the stream from.
@@ -25,12 +33,17 @@ func (s BrokerStats) Evictions() int64 { return s.Removed + s.Closed }
 // Stats returns the counters and gauges of this moment. It costs no more with many subscribers than with few.
 func (b *Broker) Stats() BrokerStats {
 	s := b.core.Stats()
-	return BrokerStats{
+	st := BrokerStats{
 		Subscribers: s.Members, Topics: s.Topics, HistoryEvents: s.HistoryFrames, HistoryBytes: s.HistoryBytes,
 		Callbacks: s.Callbacks, Published: s.Published, Delivered: s.Delivered, DeliveredBytes: s.DeliveredBytes, Dropped: s.Dropped, Superseded: s.Superseded,
 		Resyncs: s.Resyncs, Removed: s.Removed, Closed: s.Closed, CallbackPanics: s.CallbackPanics,
-		ThrottledEvents: s.Throttled,
+		ThrottledEvents: s.Throttled, StoreReads: s.SourceReads, WaitingForStore: s.Waiting,
 	}
+	if m := b.mirror; m != nil {
+		st.StoreAppends, st.StoreErrors = m.stats.appends.Load(), m.stats.failures.Load()
+		st.WithoutStore, st.Epochs = m.stats.live.Load(), m.stats.rotations.Load()
+	}
+	return st
 }
 
 // CallbackPanics returns how many panics of user code that ran for this broker's clients were contained.

@@ -245,6 +245,8 @@ func (h *hopper) block(text string) {
 	if h.lastID != "" {
 		was, q, _ := sse.ParseID(h.lastID)
 		switch {
+		case was != epoch && resync && older(epoch, was): // a process that could not know better: all begins anew
+			clear(h.seen)
 		case was != epoch && !resync:
 			w.fail("client %d: %q behind %s, without a resync", h.i, text, h.lastID)
 		case was == epoch && p < q && !resync:
@@ -289,11 +291,18 @@ func (h *hopper) missed(epoch string, from, to uint64, data string) {
 			}
 		}
 		for _, r := range c.records {
-			if p := position(r); r.Hole && p > from && p <= to {
+			if p := position(r); r.Hole && c.epoch == epoch && p > from && p <= to {
 				h.w.fail("client %d: id passes from %d to %d over the hole at %d", h.i, from, to, p)
 			}
 		}
 	})
+}
+
+// older reports whether an epoch came before another.
+func older(a, b string) bool {
+	x, _ := strconv.Atoi(a[1:])
+	y, _ := strconv.Atoi(b[1:])
+	return x < y
 }
 
 func number(r sse.Record) int {
@@ -345,6 +354,20 @@ func (w *storeWorld) run() {
 			f.fail = errLink
 		}
 		return f
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	if w.later != nil {
+		go func() { // it is slow, but it does not stand still
+			for {
+				select {
+				case <-time.After(5 * time.Second):
+					w.later.write(1 << 30)
+				case <-stop:
+					return
+				}
+			}
+		}()
 	}
 	for range processes {
 		w.processes = append(w.processes, w.open())
@@ -408,36 +431,41 @@ func (w *storeWorld) step(faults bool) {
 		}
 	case !faults:
 	case x < 90 && w.later == nil:
-		c.do(func() { c.trim(2 + d.IntN(20)) })
-		w.log("trim to %d", c.trimmed)
+		c.do(func() {
+			c.trim(2 + d.IntN(20))
+			w.log("trim to %d", c.trimmed)
+		})
 	case x < 92 && w.later == nil:
 		w.settle()
 		time.Sleep(20 * time.Second) // all of them have read what is lost
 		synctest.Wait()
-		lost := c.head
-		c.do(func() { c.rollBack(1 + d.IntN(4)) })
-		w.log("roll back to %d of %s", c.head, c.epoch)
-		for _, p := range w.processes {
-			if c.torn[c.epoch] {
-				p.knows, p.lost = c.epoch, lost
+		c.do(func() {
+			lost := c.head
+			c.rollBack(1 + d.IntN(4))
+			w.log("roll back to %d of %s", c.head, c.epoch)
+			for _, p := range w.processes {
+				if c.torn[c.epoch] {
+					p.knows, p.lost = c.epoch, lost
+				}
 			}
-		}
+		})
 	case x < 94 && w.later == nil:
 		c.do(func() { c.down = errLink; c.cut() })
 		time.Sleep(time.Duration(d.IntN(4000)) * time.Millisecond)
 		c.do(func() { c.down = nil })
-	case x < 95 && w.later == nil:
+	case w.store != sse.ReplayStore(c): // what follows is done by other processes
+	case x < 95:
 		c.do(func() {
 			c.add(sse.Record{Hole: true})
 			c.tampered = true
 		})
-	case x < 96 && w.later == nil: // another process has begun a new epoch
+	case x < 96: // one has begun a new epoch
 		c.do(func() {
 			c.anew()
 			c.tampered = true
 			c.cut()
+			w.log("anew: %s", c.epoch)
 		})
-		w.log("anew: %s", c.epoch)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/engine/iouring"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // kinds are the engines for the streams on HTTP/1.1.
@@ -16,7 +17,7 @@ func need(t *testing.T, kind engine.Kind) {
 	if kind != engine.IOUring {
 		return
 	}
-	e, err := iouring.New(nil)
+	e, err := iouring.New(park.Options{})
 	if err != nil {
 		t.Skip("SKIPPED: nothing is known about io_uring, which this system doesn't offer:", err)
 	}

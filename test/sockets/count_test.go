@@ -5,6 +5,7 @@ package sockets
 import (
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -72,7 +73,7 @@ func TestCount_ThousandsOfVisitsLeaveNothing(t *testing.T) {
 
 func TestCount_ParkedStreamsHaveNoGoroutineAndNoThread(t *testing.T) {
 	const streams = 1000
-	over(t, parked, func(t *testing.T, w way) {
+	over(t, slices.Concat(parked, secure), func(t *testing.T, w way) {
 		s := w.serve(t, options{})
 		for range 16 { // what connecting takes is there from here on
 			s.open(t, ask{})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/goceleris/celeris"
 	"github.com/goceleris/celeris/engine"
+	"github.com/goceleris/celeris/internal/park"
 	"github.com/goceleris/celeris/middleware/sse"
 )
 
@@ -29,7 +30,7 @@ type site struct {
 	way    way
 	broker *sse.Broker
 	app    *celeris.Server
-	engine engine.Engine // nil where each stream has a goroutine
+	engine park.Engine // nil where each stream has a goroutine
 	addr   string
 
 	mu   sync.Mutex // guards ends
@@ -65,11 +66,11 @@ func (l listener) Accept() (net.Conn, error) {
 // parking is a listener whose streams are parked.
 type parking struct {
 	listener
-	engine engine.Engine
+	engine park.Engine
 }
 
 // Engine is what a server looks for.
-func (p parking) Engine() engine.Engine { return p.engine }
+func (p parking) Engine() park.Engine { return p.engine }
 
 // open serves a site until the test ends.
 func (w way) serve(t testing.TB, o options) *site {

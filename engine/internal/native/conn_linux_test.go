@@ -26,6 +26,10 @@ func descriptors(t testing.TB) int {
 // connected returns both ends of a connection of package net.
 func connected(t testing.TB, network string) (here, there net.Conn) {
 	t.Helper()
+	if network == "tls" {
+		here, there = connected(t, "tcp")
+		return secured(t, here, there, nil)
+	}
 	addr := "127.0.0.1:0"
 	if network == "unix" {
 		addr = filepath.Join(t.TempDir(), "s")
@@ -88,7 +92,7 @@ func TestTake_MakesTheSocketItsOwn(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			here, there := connected(t, network)
 			fds := descriptors(t)
-			c, err := take(here, time.Minute, 32<<10)
+			c, _, err := take(here, time.Minute, 32<<10, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +117,7 @@ func TestTake_WithoutADescriptorToSpareUsesTheOneThatIsThere(t *testing.T) {
 	here, there := connected(t, "tcp")
 	fds := descriptors(t)
 	restore := full(t)
-	c, err := take(here, time.Minute, 32<<10)
+	c, _, err := take(here, time.Minute, 32<<10, false)
 	restore()
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +156,7 @@ func full(t testing.TB) (restore func()) {
 func TestTake_OfAClosedConnectionFails(t *testing.T) {
 	here, _ := connected(t, "tcp")
 	here.Close()
-	if c, err := take(here, time.Minute, 32<<10); err == nil {
+	if c, _, err := take(here, time.Minute, 32<<10, false); err == nil {
 		c.Close()
 		t.Error("a closed connection was taken over")
 	}
@@ -169,7 +173,7 @@ func option(t testing.TB, c *Conn, level, name int) int {
 
 func TestTake_SetsWhatAStreamWants(t *testing.T) {
 	here, _ := connected(t, "tcp")
-	c, err := take(here, 3*time.Second, 32<<10)
+	c, _, err := take(here, 3*time.Second, 32<<10, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +199,7 @@ func TestTake_RespectsWhatTheProgramHasSet(t *testing.T) {
 	if err := errors.Join(tcp.SetWriteBuffer(9<<10), tcp.SetReadBuffer(20<<10)); err != nil {
 		t.Fatal(err)
 	}
-	c, err := take(here, time.Minute, 32<<10)
+	c, _, err := take(here, time.Minute, 32<<10, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +214,7 @@ func TestTake_RespectsWhatTheProgramHasSet(t *testing.T) {
 
 func TestConn_CountsWhatIsNotAcknowledged(t *testing.T) {
 	here, there := connected(t, "tcp")
-	c, err := take(here, time.Minute, 32<<10)
+	c, _, err := take(here, time.Minute, 32<<10, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +263,7 @@ func TestConn_ThatCannotBeWatchedIsOver(t *testing.T) {
 func TestConn_ResetIsTheEnd(t *testing.T) {
 	p := newPoller(t)
 	here, there := connected(t, "tcp")
-	c, err := take(here, time.Minute, 32<<10)
+	c, _, err := take(here, time.Minute, 32<<10, false)
 	if err != nil {
 		t.Fatal(err)
 	}

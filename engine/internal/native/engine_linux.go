@@ -10,17 +10,15 @@ import (
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/engine/internal/shard"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // Config is what an engine is made from.
 type Config struct {
+	park.Options
 	Name string
 	// Send returns how a shard sends, and what is called when it has ended.
-	Send func() (send func(ops []shard.Op), end func(), err error)
-	// SendBuffer is SO_SNDBUF in bytes. Zero means 64 KiB.
-	SendBuffer int
-	// Logger gets what goes wrong. Nil means [slog.Default].
-	Logger *slog.Logger
+	Send func(log *slog.Logger) (send func(ops []shard.Op), end func(), err error)
 }
 
 // Engine is a few shards, each with a poller. Its methods may be called from any goroutine.
@@ -31,7 +29,7 @@ type Engine struct {
 	close  func()
 }
 
-var _ engine.Engine = (*Engine)(nil)
+var _ park.Engine = (*Engine)(nil)
 
 // part is a shard and what it sends with.
 type part struct {
@@ -42,7 +40,23 @@ type part struct {
 }
 
 // Send implements [shard.Backend].
-func (p *part) Send(ops []shard.Op) { p.send(ops) }
+func (p *part) Send(ops []shard.Op) {
+	bare := 0 // the first of those that were not sent
+	for i := range ops {
+		c := ops[i].Conn.(*Conn)
+		if c.tls == nil {
+			continue
+		}
+		if bare < i {
+			p.send(ops[bare:i])
+		}
+		bare = i + 1
+		c.offer(&ops[i])
+	}
+	if bare < len(ops) {
+		p.send(ops[bare:])
+	}
+}
 
 // New returns an engine that leaves one processor to publishers, where there are two.
 func New(cfg Config) (*Engine, error) {
@@ -71,7 +85,7 @@ func newPart(cfg Config) (*part, error) {
 		return nil, err
 	}
 	p := &part{Poller: poller}
-	if p.send, p.end, err = cfg.Send(); err != nil {
+	if p.send, p.end, err = cfg.Send(cfg.Logger); err != nil {
 		poller.Close()
 		return nil, err
 	}
@@ -79,16 +93,17 @@ func newPart(cfg Config) (*part, error) {
 	return p, nil
 }
 
-// Name implements [engine.Engine].
+// Name implements [park.Engine].
 func (e *Engine) Name() string { return e.cfg.Name }
 
-// Parks reports whether c is exactly a [net.TCPConn] or a [net.UnixConn].
+// Parks reports whether c is exactly a [net.TCPConn] or a [net.UnixConn], or speaks TLS over one behind a [tlsgate.Gate].
 func (e *Engine) Parks(c net.Conn) bool { return parks(c) }
 
-// Park implements [engine.Engine].
-func (e *Engine) Park(c net.Conn, m *fanout.Member, p engine.Parking) fanout.Driver {
+// Park implements [park.Engine].
+func (e *Engine) Park(c net.Conn, m *fanout.Member, p park.Parking) park.Driver {
 	part := e.shards[e.turn.Add(1)%uint32(len(e.shards))]
-	conn, err := take(c, p.MaxStall, e.cfg.SendBuffer)
+	conn, early, err := take(c, p.MaxStall, e.cfg.SendBuffer, p.Inbound != nil)
+	p.Early = append(p.Early, early...)
 	if err != nil { // it is closed
 		conn = &Conn{fd: -1, keep: c}
 	}
@@ -96,7 +111,7 @@ func (e *Engine) Park(c net.Conn, m *fanout.Member, p engine.Parking) fanout.Dri
 	return part.shard.Park(conn, m, p)
 }
 
-// Stats implements [engine.Engine].
+// Stats implements [park.Engine].
 func (e *Engine) Stats() engine.Stats {
 	sum := engine.Stats{Shards: len(e.shards)}
 	for _, p := range e.shards {
@@ -107,11 +122,12 @@ func (e *Engine) Stats() engine.Stats {
 		sum.Sends += s.Sends
 		sum.Refusals += s.Refusals
 		sum.Bytes += s.Bytes
+		sum.Received += s.Received
 	}
 	return sum
 }
 
-// Close implements [engine.Engine].
+// Close implements [park.Engine].
 func (e *Engine) Close() { e.close() }
 
 func (e *Engine) end() {

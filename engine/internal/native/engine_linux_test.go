@@ -16,6 +16,7 @@ import (
 	"github.com/goceleris/celeris/engine/internal/shard"
 	"github.com/goceleris/celeris/internal/fanout"
 	"github.com/goceleris/celeris/internal/leak"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // framing writes positions as lines.
@@ -58,8 +59,8 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	leak.Check(t)
 	e, err := New(Config{
-		Name: "test", SendBuffer: 8 << 10, Logger: slog.New(slog.DiscardHandler),
-		Send: func() (func([]shard.Op), func(), error) { return new(Sender).Send, func() {}, nil },
+		Name: "test", Options: park.Options{SendBuffer: 8 << 10, Logger: slog.New(slog.DiscardHandler)},
+		Send: func(*slog.Logger) (func([]shard.Op), func(), error) { return new(Sender).Send, func() {}, nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -80,8 +81,8 @@ func newRig(t *testing.T) *rig {
 // park parks a stream on one end of a connection.
 func (r *rig) park(t *testing.T, c net.Conn) *enginetest.Stream {
 	t.Helper()
-	pace := &engine.Pace{MaxStall: time.Minute, Heartbeat: time.Minute}
-	s := &enginetest.Stream{Parking: engine.Parking{Pace: pace, Owner: told(r.ends), Born: time.Now()}}
+	pace := &park.Pace{MaxStall: time.Minute, Heartbeat: time.Minute}
+	s := &enginetest.Stream{Parking: park.Parking{Pace: pace, Owner: told(r.ends), Born: time.Now()}}
 	s.Member = fanout.NewMember(s, owner{}, 4)
 	if err := r.core.Open(s.Member, "", "t"); err != nil {
 		t.Fatal(err)
@@ -192,12 +193,12 @@ func TestEngine_CloseCutsWhatIsLeft(t *testing.T) {
 func TestNew_ReturnsWhatFails(t *testing.T) {
 	leak.Check(t)
 	fds := descriptors(t)
-	_, err := New(Config{Send: func() (func([]shard.Op), func(), error) { return nil, nil, errDone }})
+	_, err := New(Config{Send: func(*slog.Logger) (func([]shard.Op), func(), error) { return nil, nil, errDone }})
 	if !errors.Is(err, errDone) {
 		t.Errorf("New: %v, want %v", err, errDone)
 	}
 	restore := full(t)
-	_, err = New(Config{Send: func() (func([]shard.Op), func(), error) { return new(Sender).Send, func() {}, nil }})
+	_, err = New(Config{Send: func(*slog.Logger) (func([]shard.Op), func(), error) { return new(Sender).Send, func() {}, nil }})
 	restore()
 	if err == nil {
 		t.Error("New has an engine without a descriptor")

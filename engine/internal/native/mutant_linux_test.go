@@ -69,7 +69,20 @@ var mutants = []mutant.Mutant{
 	{Name: "user timeout below MaxStall", Run: "TestTake_SetsWhatAStreamWants", Edits: []mutant.Edit{
 		{"conn_linux.go", "maxStall.Milliseconds()+userTimeoutMargin.Milliseconds()", "maxStall.Milliseconds()/2"}}},
 	{Name: "misses the end of the input", Run: "TestPoller_TellsWhatComes", Edits: []mutant.Edit{
-		{"conn_linux.go", "case err != nil || k == 0:\n\t\t\treturn n, true", "case err != nil || k == 0:\n\t\t\treturn n, false"}}},
+		{"conn_linux.go", "case err != nil || n == 0:\n\t\t\treturn nil, true", "case err != nil || n == 0:\n\t\t\treturn nil, false"}}},
 	{Name: "one that is not watched goes on", Run: "TestConn_ThatCannotBeWatchedIsOver", Edits: []mutant.Edit{
 		{"conn_linux.go", "\t\treturn false\n", "\t\treturn true\n"}}},
+	{Name: "TLS: what was not taken is forgotten", Run: "TestSecure_ServesWhatDoesNotFit", Edits: []mutant.Edit{
+		{"secure_linux.go", "c.tls.rest = bytes.Clone(b)", "_ = bytes.Clone(b)"}}},
+	{Name: "TLS: room is told before all is gone", Run: "TestSecure_ServesWhatDoesNotFit", Edits: []mutant.Edit{
+		{"poller_linux.go", "c.tls == nil || !errors.Is(c.flush(), shard.ErrRefused)", "c.tls == nil || !errors.Is(nil, shard.ErrRefused)"},
+		{"secure_linux.go", "\tif op.Err = c.flush(); op.Err != nil {\n\t\treturn\n\t}\n", ""}}},
+	{Name: "TLS: no answer to a request for keys", Run: "TestSecure_ChangesItsKeys", Edits: []mutant.Edit{
+		{"secure_linux.go", "\t\t_ = c.say(out) // if that fails the connection will tell\n", "\t\t_ = c.say(nil)\n"}}},
+	{Name: "TLS: no close_notify", Run: "TestSecure_SaysThatItCloses", Edits: []mutant.Edit{
+		{"conn_linux.go", "\t\tc.part()\n", "\t\t_ = c.part\n"}}},
+	{Name: "TLS: a close_notify is no departure", Run: "TestSecure_CloseNotifyIsADeparture", Edits: []mutant.Edit{
+		{"secure_linux.go", "\t\tover = err != nil\n", "\t\tif err != nil {\n\t\t\tbreak\n\t\t}\n"}}},
+	{Name: "TLS: what it has read is lost", Run: "TestSecure_HandsOnWhatTLSHasRead", Edits: []mutant.Edit{
+		{"engine_linux.go", "\tp.Early = append(p.Early, early...)\n", "\t_ = early\n"}}},
 }

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -36,9 +37,11 @@ type Poller struct {
 	watched bool // the watcher is looking
 	limit   *time.Timer
 	buf     [harvest]unix.EpollEvent
-	scratch [16 << 10]byte // what peers send goes here
+	scratch [64 << 10]byte // what peers send goes here
 	conns   []slot         // by the index in their events
-	free    []int32
+	// What connections that speak TLS send and get goes through these.
+	plain, sealed, opened []byte
+	free                  []int32
 }
 
 // slot is a place for a connection, and how many have had it.
@@ -144,8 +147,10 @@ func (p *Poller) take(events []shard.Event) []shard.Event {
 			continue
 		}
 		c := s.conn
+		c.dry, c.leaving = false, c.leaving || e.Events&(departed&^unix.EPOLLIN) != 0
 		what := shard.Event{Stream: c.owner, Readable: e.Events&departed != 0}
-		if c.armed && e.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		// There is room when all is gone that was taken before.
+		if c.armed && e.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 && (c.tls == nil || !errors.Is(c.flush(), shard.ErrRefused)) {
 			c.armed, what.Writable = false, true
 		}
 		if what.Readable || what.Writable {

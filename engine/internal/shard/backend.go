@@ -30,6 +30,9 @@ type Conn interface {
 	Queued() int
 	// CloseWrite ends the sending side behind what was sent.
 	CloseWrite()
+	// Read reads what the peer has sent, a bounded number of bytes, which are valid until the backend reads again. It does
+	// not wait: there is nothing if p is empty. over means that the peer will send no more.
+	Read() (p []byte, over bool)
 	// Discard reads what the peer has sent and forgets it. It does not wait. over means that the peer will send no more.
 	Discard() (n int, over bool)
 	// Close gives the connection back; no event of it comes any more.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // tardy is a backend whose sends take everything, the first of them so long that the shard comes back to its timers when
@@ -54,6 +55,7 @@ func (quietConn) Attach(*Stream) bool  { return true }
 func (quietConn) Arm()                 {}
 func (quietConn) Queued() int          { return 0 }
 func (quietConn) CloseWrite()          {}
+func (quietConn) Read() ([]byte, bool) { return nil, false }
 func (quietConn) Discard() (int, bool) { return 0, false }
 func (quietConn) Close()               {}
 
@@ -81,8 +83,8 @@ func TestShard_NothingComesBehindTheFarewell(t *testing.T) {
 		s := New(b)
 		ended := make(chan engine.End, 1)
 		m := fanout.NewMember(nobody{}, host{}, 4)
-		pace := &engine.Pace{MaxStall: time.Minute, Heartbeat: time.Second, Beat: []byte("beat\n")}
-		m.Drive(s.Park(quietConn{}, m, engine.Parking{Pace: pace, Owner: told(ended), Born: time.Now()}))
+		pace := &park.Pace{MaxStall: time.Minute, Heartbeat: time.Second, Beat: []byte("beat\n")}
+		m.Drive(s.Park(quietConn{}, m, park.Parking{Pace: pace, Owner: told(ended), Born: time.Now()}))
 		done := errors.New("done")
 		m.Finish(done, []byte("bye\n"), true)
 		if e := <-ended; !errors.Is(e.Reason, done) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // deaf is a backend of one connection that never tells of room, as the kernel doesn't when it refused for want of
@@ -62,6 +63,7 @@ func (*deaf) Attach(*Stream) bool  { return true }
 func (*deaf) Arm()                 {}
 func (*deaf) Queued() int          { return 0 }
 func (*deaf) CloseWrite()          {}
+func (*deaf) Read() ([]byte, bool) { return nil, false }
 func (*deaf) Discard() (int, bool) { return 0, false }
 func (*deaf) Close()               {}
 
@@ -71,13 +73,13 @@ func (*deaf) Farewell(reason error) []byte { return nil }
 func (*deaf) Lost(int) []byte              { return nil }
 
 // park returns a shard with one stream whose connection is d.
-func (d *deaf) park(t *testing.T, pace *engine.Pace) *fanout.Member {
+func (d *deaf) park(t *testing.T, pace *park.Pace) *fanout.Member {
 	time.Sleep(time.Hour) // no stream is as old as its shard
 	s := New(d)
 	t.Cleanup(s.Close)
 	time.Sleep(time.Hour)
 	m := fanout.NewMember(nobody{}, d, 9)
-	m.Drive(s.Park(d, m, engine.Parking{Pace: pace, Owner: d, Born: time.Now()}))
+	m.Drive(s.Park(d, m, park.Parking{Pace: pace, Owner: d, Born: time.Now()}))
 	synctest.Wait()
 	return m
 }
@@ -85,7 +87,7 @@ func (d *deaf) park(t *testing.T, pace *engine.Pace) *fanout.Member {
 func TestStream_TriesAgainWhenNothingIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDeaf()
-		m := d.park(t, &engine.Pace{MaxStall: time.Minute, Heartbeat: time.Hour})
+		m := d.park(t, &park.Pace{MaxStall: time.Minute, Heartbeat: time.Hour})
 		d.refuses = 2
 		if err := m.Send([]byte("data: 1\n\n")); err != nil {
 			t.Fatal(err)
@@ -104,7 +106,7 @@ func TestStream_TriesAgainWhenNothingIsUnderWay(t *testing.T) {
 func TestStream_OfAConnectionThatNeverTakesAnythingStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDeaf()
-		m := d.park(t, &engine.Pace{MaxStall: time.Minute, Heartbeat: time.Hour})
+		m := d.park(t, &park.Pace{MaxStall: time.Minute, Heartbeat: time.Hour})
 		d.refuses = math.MaxInt
 		if err := m.Send([]byte("data: 1\n\n")); err != nil {
 			t.Fatal(err)
@@ -120,7 +122,7 @@ func TestStream_OfAConnectionThatNeverTakesAnythingStalls(t *testing.T) {
 func TestStream_DurationsWithoutEndNeverCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDeaf()
-		m := d.park(t, &engine.Pace{MaxStall: math.MaxInt64, Heartbeat: math.MaxInt64, Beat: []byte(":\n\n"), MaxAge: math.MaxInt64})
+		m := d.park(t, &park.Pace{MaxStall: math.MaxInt64, Heartbeat: math.MaxInt64, Beat: []byte(":\n\n"), MaxAge: math.MaxInt64})
 		d.refuses = 1
 		if err := m.Send([]byte("data: 1\n\n")); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 const (
@@ -21,15 +22,16 @@ const (
 
 // Shard owns parked streams and drives them on one goroutine.
 type Shard struct {
-	backend Backend
-	born    time.Time    // when instants begin
-	live    atomic.Int64 // streams that are not closed
-	refused atomic.Int64
-	passes  atomic.Int64
-	sends   atomic.Int64
-	refuses atomic.Int64
-	bytes   atomic.Int64
-	done    sync.WaitGroup
+	backend  Backend
+	born     time.Time    // when instants begin
+	live     atomic.Int64 // streams that are not closed
+	refused  atomic.Int64
+	passes   atomic.Int64
+	sends    atomic.Int64
+	refuses  atomic.Int64
+	bytes    atomic.Int64
+	received atomic.Int64
+	done     sync.WaitGroup
 
 	// mu guards what follows.
 	mu       sync.Mutex
@@ -38,13 +40,14 @@ type Shard struct {
 	ended    bool // nobody looks at what is ready any more
 
 	// For the shard's goroutine.
-	wheel  *wheel
-	events []Event
-	due    []*Stream
-	ops    []Op
-	sent   []*Stream // whose ops these are
-	status []fanout.Status
-	plans  [chunk]fanout.Plan
+	wheel           *wheel
+	events          []Event
+	due             []*Stream
+	ops             []Op
+	sent            []*Stream // whose ops these are
+	status          []fanout.Status
+	plans           [chunk]fanout.Plan
+	readers, turned []*Stream // whose peers may have sent more than their turn took; turned is to be used again
 }
 
 // New returns a shard that runs until [Shard.Close].
@@ -56,12 +59,15 @@ func New(b Backend) *Shard {
 
 // Park makes m's stream on conn one of the shard's. The first bytes of the stream have been sent. A shard that has ended
 // cuts it.
-func (s *Shard) Park(conn Conn, m *fanout.Member, cfg engine.Parking) *Stream {
+func (s *Shard) Park(conn Conn, m *fanout.Member, cfg park.Parking) *Stream {
 	st := &Stream{
 		shard: s, conn: conn, member: m, pace: cfg.Pace, owner: cfg.Owner,
 		born: instant(cfg.Born.Sub(s.born)), bytes: cfg.Sent,
 	}
 	st.timer.stream = st
+	if cfg.Inbound != nil {
+		st.in = &inbound{to: cfg.Inbound, rest: cfg.Early}
+	}
 	s.mu.Lock()
 	ended := s.ended
 	if !ended {
@@ -105,7 +111,7 @@ func (s *Shard) Close() {
 func (s *Shard) Stats() engine.Stats {
 	return engine.Stats{
 		Streams: int(s.live.Load()), Refused: int(s.refused.Load()), Passes: s.passes.Load(),
-		Sends: s.sends.Load(), Refusals: s.refuses.Load(), Bytes: s.bytes.Load(),
+		Sends: s.sends.Load(), Refusals: s.refuses.Load(), Bytes: s.bytes.Load(), Received: s.received.Load(),
 	}
 }
 
@@ -132,7 +138,7 @@ func (s *Shard) run() {
 			runtime.Gosched()
 		}
 		clear(list)
-		s.wait(len(list) > 0)
+		s.wait(len(list)+len(s.readers) > 0)
 	}
 }
 
@@ -175,15 +181,30 @@ func (s *Shard) wait(busy bool) {
 			s.ready(st)
 		}
 		if e.Readable {
-			st.drain(now)
+			st.input(now)
 		}
 	}
 	clear(s.events)
+	s.hear(now)
 	s.due = s.wheel.up(s.due[:0], now)
 	for _, st := range s.due {
 		st.tick(now)
 	}
 	clear(s.due)
+}
+
+// hear gives their turn to those who were not through with theirs, or have not had one.
+func (s *Shard) hear(now instant) {
+	list := s.readers
+	s.readers, s.turned = s.turned[:0], list
+	for _, st := range list {
+		if st.in.listed = false; st.state == streaming || st.state == parting {
+			st.input(now)
+		}
+	}
+	if clear(list); len(list) > 0 {
+		runtime.Gosched()
+	}
 }
 
 // pass sends what is due on a few streams.
@@ -211,12 +232,15 @@ func (s *Shard) prepare(st *Stream, now instant) {
 	if st.state == arriving {
 		st.arrive(now)
 	}
-	if st.state == closed || st.state == lingering && !st.cut.Load() {
+	if st.state == closed || st.state != streaming && !st.cut.Load() {
 		return
 	}
 	if st.cut.Load() {
 		st.end(engine.ErrCut)
 		return
+	}
+	if st.in != nil {
+		st.resume(now)
 	}
 	if st.refused {
 		return

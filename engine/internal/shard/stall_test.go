@@ -8,6 +8,7 @@ import (
 
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 // full is a backend whose one connection never takes a byte, and says every second that it would.
@@ -65,9 +66,9 @@ func TestShard_RoomThatIsNotThereIsNoProgress(t *testing.T) {
 		s := New(b)
 		ended := make(chan engine.End, 1)
 		m := fanout.NewMember(nobody{}, host{}, 4)
-		pace := &engine.Pace{MaxStall: time.Minute, Heartbeat: time.Hour}
+		pace := &park.Pace{MaxStall: time.Minute, Heartbeat: time.Hour}
 		begin := time.Now()
-		m.Drive(s.Park(fullConn{backend: b}, m, engine.Parking{Pace: pace, Owner: told(ended), Born: begin}))
+		m.Drive(s.Park(fullConn{backend: b}, m, park.Parking{Pace: pace, Owner: told(ended), Born: begin}))
 		if err := m.Send([]byte("never\n")); err != nil {
 			t.Fatal(err)
 		}

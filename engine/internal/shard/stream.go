@@ -6,6 +6,7 @@ import (
 
 	"github.com/goceleris/celeris/engine"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/park"
 )
 
 const (
@@ -19,6 +20,7 @@ type state uint8
 const (
 	arriving  state = iota // parked, and not seen by its shard yet
 	streaming              // the ordinary state
+	parting                // it has had its farewell and listens for the peer's
 	lingering              // its sending side is closed
 	closed
 )
@@ -48,11 +50,12 @@ type Stream struct {
 	timer    node
 	born     instant
 	reason   error
-	pace     *engine.Pace
-	owner    engine.Owner
+	pace     *park.Pace
+	owner    park.Owner
+	in       *inbound // nil if nobody wants to know what the peer sends
 }
 
-var _ fanout.Driver = (*Stream)(nil)
+var _ park.Driver = (*Stream)(nil)
 
 // Wake implements [fanout.Driver].
 func (s *Stream) Wake() { s.shard.ready(s) }
@@ -66,12 +69,14 @@ func (s *Stream) Interrupt() {
 // next is when the stream wants to be looked at though nothing happens.
 func (s *Stream) next(now instant) instant {
 	switch {
-	case s.state == lingering:
+	case s.state == lingering || s.state == parting:
 		return s.moved
 	case s.full:
 		// It may be over long before that, and then a heartbeat must not be late.
 		look := min(s.pace.MaxStall/4, s.pace.Heartbeat)
 		return min(s.moved.add(s.pace.MaxStall), s.age(now.add(look)))
+	case s.in != nil:
+		return s.age(s.in.next(s.pace))
 	default:
 		return s.age(s.sent.add(s.pace.Heartbeat))
 	}
@@ -92,6 +97,10 @@ func (s *Stream) arrive(now instant) {
 		s.end(engine.ErrPeerGone)
 		return
 	}
+	if s.in != nil {
+		s.in.heard = now
+		s.again()
+	}
 	s.shard.wheel.hang(&s.timer, s.next(now))
 }
 
@@ -102,6 +111,9 @@ func (s *Stream) tick(now instant) {
 		return
 	case s.state == lingering:
 		s.close()
+		return
+	case s.state == parting:
+		s.hangUp(now)
 		return
 	case s.pace.MaxAge > 0 && !s.aged && now >= s.born.add(s.pace.MaxAge):
 		s.aged = true
@@ -116,6 +128,10 @@ func (s *Stream) tick(now instant) {
 		if s.waiting == 0 { // it was refused for want of memory, and nothing is under way that would tell of room
 			s.accept()
 			s.shard.ready(s)
+		}
+	case s.in != nil:
+		if s.keepAlive(now); s.state == closed {
+			return
 		}
 	case now.sub(s.sent) >= s.pace.Heartbeat && len(s.rest) == 0 && !s.finished:
 		if s.rest = s.member.Heartbeat(); s.rest == nil {
@@ -139,6 +155,9 @@ func (s *Stream) refuse(now instant) {
 		s.shard.refused.Add(1)
 		s.member.Refused(s.shard.at(now).UnixNano())
 	}
+	if s.in != nil {
+		s.in.asked = 0 // that it can't be asked is judged by its progress
+	}
 	s.conn.Arm()
 	s.shard.wheel.hang(&s.timer, s.next(now))
 }
@@ -158,6 +177,7 @@ func (s *Stream) drain(now instant) {
 	s.read += int32(n)
 	switch {
 	case !over && s.read <= lingerBytes:
+	case over && s.state == streaming && s.in != nil: // it has said all it had to
 	case s.state == lingering:
 		s.close()
 	case s.state == streaming:
@@ -165,10 +185,21 @@ func (s *Stream) drain(now instant) {
 	}
 }
 
-// finish closes the sending side behind what was sent.
+// finish is the end behind what was sent: it closes the sending side, once the peer has said farewell if it is to.
 func (s *Stream) finish(now instant) {
 	s.reason = s.member.End(nil)
 	s.accept()
+	if s.in == nil || s.in.enough || s.pace.Parting <= 0 {
+		s.hangUp(now)
+		return
+	}
+	s.state, s.moved, s.in.paused = parting, now.add(s.pace.Parting), false
+	s.shard.wheel.hang(&s.timer, s.moved)
+	s.again()
+}
+
+// hangUp closes the sending side and waits for the peer to close its own.
+func (s *Stream) hangUp(now instant) {
 	s.state, s.moved, s.read = lingering, now.add(lingerFor), 0
 	s.conn.CloseWrite()
 	s.shard.wheel.hang(&s.timer, s.moved)
@@ -184,6 +215,9 @@ func (s *Stream) end(reason error) {
 
 func (s *Stream) close() {
 	s.state, s.rest = closed, nil
+	if s.in != nil {
+		s.in.rest = nil
+	}
 	s.shard.wheel.drop(&s.timer)
 	s.conn.Close()
 	s.shard.live.Add(-1)

@@ -23,12 +23,12 @@ func parseEntry(id, before, n, stored string) (entry, error) {
 		return entry{}, fmt.Errorf("unexpected ID %.200q", id)
 	}
 	e := entry{position: position, first: position, before: before, stored: stored}
-	count, err := strconv.ParseUint(n, 10, seqBits+1)
-	if err != nil || count == 0 || count > position&(1<<seqBits-1)+1 {
+	count, _ := strconv.ParseUint(n, 10, seqBits+1) // or zero, or too many
+	if count == 0 || count > position&(1<<seqBits-1)+1 {
 		e.before = ""
-		return e, nil
+	} else {
+		e.first = position - (count - 1)
 	}
-	e.first = position - (count - 1)
 	return e, nil
 }
 

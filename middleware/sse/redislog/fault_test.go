@@ -204,12 +204,12 @@ func TestFault_ReadOnly(t *testing.T) {
 	mustAppend(t, l, "s", 0)
 	wantRefusedWhile(t, l, "READONLY",
 		func() {
-			if err := client.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
+			if err := client.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 				t.Fatal(err)
 			}
 		},
 		func() {
-			if err := client.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
+			if err := client.ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
 				t.Fatal(err)
 			}
 		})

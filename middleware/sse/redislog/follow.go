@@ -35,7 +35,7 @@ func (l *Log) Follow(ctx context.Context, stream, lastID string) iter.Seq2[sse.R
 func (l *Log) follow(ctx context.Context, k keys, c cursor, yield func(sse.Record, error) bool) error {
 	verify := time.NewTimer(0)
 	defer verify.Stop()
-	every := min(verifyEvery, l.cfg.TTL/4)
+	every := min(l.verify, l.cfg.TTL/4)
 	var touched time.Time
 	var f *follower
 	defer func() {

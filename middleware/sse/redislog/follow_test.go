@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/goceleris/celeris/internal/testserver"
 	"github.com/goceleris/celeris/middleware/sse"
 )
@@ -25,8 +27,7 @@ func tails(l *Log) (n, streams int) {
 
 // TestFollow_OneConnectionForAllStreams follows more streams than the pool has connections.
 func TestFollow_OneConnectionForAllStreams(t *testing.T) {
-	client := connect(t, testserver.Redis(t))
-	client.Options().PoolSize = 10
+	client := connect(t, testserver.Redis(t), func(o *redis.Options) { o.PoolSize = 10 })
 	l := open(t, Config{Client: client})
 	const streams, perStream = 60, 2
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -150,7 +151,6 @@ func TestFollow_KeepsTheStreamAlive(t *testing.T) {
 	until(t, "the stream without a follower is forgotten", func() bool {
 		return client.Exists(t.Context(), "celeris:replay:{forgotten}:log", "celeris:replay:{forgotten}:state").Val() == 0
 	})
-	// The other one is as old; another follower of its own life sees whether it lasts.
 	renewed := 0
 	last := client.PTTL(t.Context(), stateKey).Val()
 	until(t, "the followed stream was prolonged four times", func() bool {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/goceleris/celeris/middleware/sse"
@@ -17,7 +18,8 @@ var ErrClosed = errors.New("redislog: log is closed")
 
 // Log is a set of streams in Redis. All methods may be called concurrently, and by any number of processes.
 type Log struct {
-	cfg Config
+	cfg    Config
+	verify time.Duration // verifyEvery, but in tests
 
 	closing chan struct{}  // closed by Close
 	running sync.WaitGroup // batches, tails, and calls whose context ended before Redis answered
@@ -42,6 +44,7 @@ func New(cfg Config) (*Log, error) {
 	}
 	return &Log{
 		cfg:      cfg,
+		verify:   verifyEvery,
 		closing:  make(chan struct{}),
 		batchers: make(map[string]*batcher),
 		tails:    make(map[string]*tail),

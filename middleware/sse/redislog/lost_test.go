@@ -47,6 +47,9 @@ func TestLost_StartsAnew(t *testing.T) {
 			client := connect(t, server)
 			client.FlushAll(t.Context())
 			l := open(t, Config{Client: client})
+			if name != "all flushed" {
+				l.verify = 20 * time.Millisecond
+			}
 			ids := mustAppend(t, l, "s", 1, 2, 3)
 			old, _, _ := sse.ParseID(ids[0])
 			var wg sync.WaitGroup
@@ -93,7 +96,7 @@ func TestLost_StartsAnew(t *testing.T) {
 // TestLost_ServerKilledWithoutPersistence is what a restart does to a server that keeps nothing.
 func TestLost_ServerKilledWithoutPersistence(t *testing.T) {
 	server := testserver.Redis(t)
-	l := open(t, Config{Client: connect(t, server)})
+	l := open(t, Config{Client: connect(t, server, func(o *redis.Options) { o.MaxRetries = -1 })})
 	ids := mustAppend(t, l, "s", 1, 2, 3)
 	server.Kill()
 	if _, err := collect(l.Follow(t.Context(), "s", ids[2])); err == nil || errors.Is(err, sse.ErrLastIDUnknown) {

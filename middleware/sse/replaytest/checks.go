@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -130,6 +131,57 @@ func checkTrimmed(t testing.TB, store sse.ReplayStore, stream string) {
 	}
 	if _, head := mustOpen(t, store, stream); head != records[len(records)-1].ID {
 		t.Errorf("head of a trimmed stream = %q, want %q", head, records[len(records)-1].ID)
+	}
+}
+
+// checkTrimUnderReader leaves readers behind in their loops until what they were about to read is trimmed.
+func checkTrimUnderReader(t testing.TB, store sse.ReplayStore, stream string) {
+	_, start := mustOpen(t, store, stream)
+	records := fill(t, store, stream, kept)
+	for i := range 4 {
+		from := [...]string{start, "", records[0].ID, records[kept/2].ID}[i]
+		var got []sse.Record
+		var last error
+		trimmed := false
+		begin := len(records)
+		for record, err := range store.Since(t.Context(), stream, from) {
+			if err != nil {
+				last = err
+				continue
+			}
+			if last != nil {
+				t.Fatalf("Since(%q) went on after the error %v", from, last)
+			}
+			got = append(got, record)
+			for n := 0; !trimmed && len(records) < begin+endless; n++ {
+				records = append(records, fill(t, store, stream, kept)...)
+				_, err := since(t.Context(), t, store, stream, got[0].ID)
+				trimmed = errors.Is(err, sse.ErrLastIDUnknown)
+			}
+			if !trimmed {
+				t.Skipf("the store keeps %d records: open it with a smaller limit to check trimming", endless)
+			}
+		}
+		// What it yields has no gap; it ends with an error, or reaches the head of its beginning.
+		at := slices.IndexFunc(records, func(r sse.Record) bool { return len(got) > 0 && r.ID == got[0].ID })
+		if at < 0 {
+			t.Fatalf("Since(%q) yields %d records, the first of which was not appended", from, len(got))
+		}
+		if i := slices.IndexFunc(records, func(r sse.Record) bool { return r.ID == from }); i >= 0 && at != i+1 || from == start && at != 0 {
+			t.Errorf("Since(%q) begins with record %d", from, at)
+		}
+		wantRecords(t, fmt.Sprintf("Since(%q) during trimming", from), got, records[at:min(at+len(got), len(records))])
+		switch {
+		case last == nil && at+len(got) < begin:
+			t.Errorf("Since(%q) ends without an error after %d records, want %d at least", from, len(got), begin-at)
+		case last != nil && !errors.Is(last, sse.ErrLastIDUnknown):
+			t.Errorf("Since(%q) = %v when it is trimmed, want ErrLastIDUnknown", from, last)
+		}
+		all, err := since(t.Context(), t, store, stream, "")
+		if err != nil || len(all) < kept {
+			t.Fatalf("Since(\"\") = %d records, %v", len(all), err)
+		}
+		records = all
 	}
 }
 

@@ -1,5 +1,7 @@
 // Package replaytest is the executable contract of [sse.ReplayStore]: every
-// implementation calls [Run] from a test of its own.
+// implementation calls [Run] from a test of its own, [RunShared] if its streams
+// outlive the process, and [RunFaults] if something can go wrong on the way to
+// where they are kept.
 //
 //	func TestStore(t *testing.T) {
 //		replaytest.Run(t, func(t *testing.T) sse.ReplayStore { return open(t) })
@@ -19,6 +21,7 @@ import (
 	"iter"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/goceleris/celeris/middleware/sse"
@@ -50,6 +53,7 @@ var checks = []check{
 	{"RecordsComeBackWhole", checkWhole},
 	{"ExactSuffixAtEveryPosition", checkSuffix},
 	{"TrimmedIsUnknown", checkTrimmed},
+	{"TrimmedUnderAReader", checkTrimUnderReader},
 	{"ForeignIDsAreUnknown", checkForeign},
 	{"StreamsAreSeparate", checkSeparate},
 	{"IDsAreReserved", checkReserved},
@@ -69,9 +73,41 @@ var checks = []check{
 // with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) sse.ReplayStore) {
 	t.Helper()
+	run(t, plain, open)
+}
+
+// Bubbles are the same checks with each clause in a bubble of [synctest], where time passes only when nothing else
+// happens: for stores that wait for timers and have nothing outside of the process. The zero value works.
+type Bubbles struct{}
+
+// Run is [Run] in bubbles.
+func (Bubbles) Run(t *testing.T, open func(t *testing.T) sse.ReplayStore) {
+	t.Helper()
+	run(t, synctest.Test, open)
+}
+
+// RunShared is [RunShared] in bubbles.
+func (Bubbles) RunShared(t *testing.T, open func(t *testing.T) (again func() sse.ReplayStore)) {
+	t.Helper()
+	runShared(t, synctest.Test, open)
+}
+
+// RunFaults is [RunFaults] in bubbles.
+func (Bubbles) RunFaults(t *testing.T, open func(t *testing.T) (sse.ReplayStore, Faults)) {
+	t.Helper()
+	runFaults(t, synctest.Test, open)
+}
+
+// where runs a clause.
+type where func(t *testing.T, f func(t *testing.T))
+
+func plain(t *testing.T, f func(t *testing.T)) { f(t) } //nolint:thelper // what it calls is the test
+
+func run(t *testing.T, in where, open func(t *testing.T) sse.ReplayStore) {
+	t.Helper()
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {
-			c.run(t, open(t), streamName())
+			in(t, func(t *testing.T) { c.run(t, open(t), streamName()) })
 		})
 	}
 }

@@ -2,6 +2,7 @@ package replaytest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"runtime"
@@ -202,6 +203,29 @@ func TestChecks_CatchFaultyStores(t *testing.T) {
 			}
 			return ring.Since(ctx, stream, lastID)
 		}),
+		"skips what is trimmed while it is read": {
+			since: func(ring *sse.RingBuffer, ctx context.Context, stream, lastID string) iter.Seq2[sse.Record, error] {
+				return func(yield func(sse.Record, error) bool) {
+					began := false
+					for {
+						again := false
+						for record, err := range ring.Since(ctx, stream, lastID) {
+							if again = began && errors.Is(err, sse.ErrLastIDUnknown); again {
+								break
+							}
+							if !yield(record, err) {
+								return
+							}
+							lastID, began = record.ID, true
+						}
+						if !again {
+							return
+						}
+						lastID = ""
+					}
+				}
+			},
+		},
 		"keeps too few": editSince(func(n int, r sse.Record) []sse.Record {
 			if n >= kept/2 {
 				return nil
@@ -340,14 +364,15 @@ func (r *rotating) Since(ctx context.Context, stream, lastID string) iter.Seq2[s
 }
 
 func (r *rotating) Rotate(ctx context.Context, stream, oldEpoch string) (string, error) {
-	epoch, _, err := r.Open(ctx, stream)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name := func() string { return fmt.Sprintf("%s#%d", stream, r.rename[stream]) }
+	epoch, _, err := r.RingBuffer.Open(ctx, name())
 	if err != nil || epoch != oldEpoch && !r.blind {
 		return epoch, err
 	}
-	r.mu.Lock()
 	r.rename[stream]++
-	r.mu.Unlock()
-	epoch, _, err = r.Open(ctx, stream)
+	epoch, _, err = r.RingBuffer.Open(ctx, name())
 	return epoch, err
 }
 

@@ -1,0 +1,93 @@
+package testserver
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// MemcachedServer is a memcached of one test. Its methods are for the test's goroutine.
+type MemcachedServer struct {
+	// Addr is the host and port where it listens, the same after each Start.
+	Addr string
+
+	process process
+}
+
+// Memcached starts a memcached and returns when it answers. The further arguments are for its command line.
+func Memcached(t testing.TB, args ...string) *MemcachedServer {
+	t.Helper()
+	path := find(t, "Debian: apt-get install memcached", "memcached", "/usr/bin/memcached")
+	s := &MemcachedServer{}
+	port := ""
+	s.process = process{
+		t:   t,
+		dir: t.TempDir(),
+		command: func() *exec.Cmd {
+			all := []string{"-l", "127.0.0.1", "-p", port, "-U", "0", "-t", "2"}
+			if os.Geteuid() == 0 {
+				all = append(all, "-u", "root") // a process that changes its user would outlive its parent
+			}
+			return exec.Command(path, append(all, args...)...)
+		},
+		answers: func(pid int) error { return askMemcached(s.Addr, pid) },
+	}
+	s.process.begin(func() {
+		port = strconv.Itoa(freePort(t))
+		s.Addr = net.JoinHostPort("127.0.0.1", port)
+	})
+	return s
+}
+
+// Kill ends the server with SIGKILL and returns when it has gone. It does nothing when the server isn't running.
+func (s *MemcachedServer) Kill() {
+	s.process.t.Helper()
+	s.process.stop(os.Kill)
+}
+
+// Start starts the server again, at the same address and without what it knew, and returns when it answers.
+func (s *MemcachedServer) Start() {
+	s.process.t.Helper()
+	if err := s.process.start(); err != nil {
+		s.process.t.Fatalf("testserver: %v\n%s", err, s.process.log())
+	}
+}
+
+// Pause halts the server with SIGSTOP: connections to it are accepted by the system, and nothing answers.
+func (s *MemcachedServer) Pause() {
+	s.process.t.Helper()
+	s.process.signal(sigStop)
+}
+
+// Resume lets a paused server go on.
+func (s *MemcachedServer) Resume() {
+	s.process.t.Helper()
+	s.process.signal(sigCont)
+}
+
+// askMemcached returns nil if the server at addr is that process.
+func askMemcached(addr string, pid int) error {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(time.Second))
+	if _, err := fmt.Fprint(conn, "stats\r\nquit\r\n"); err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(answer, fmt.Appendf(nil, "STAT pid %d\r\n", pid)) {
+		return fmt.Errorf("another server listens on %s: %.40q", addr, answer)
+	}
+	return nil
+}
