@@ -45,7 +45,7 @@ func New(cfg Config) *Server {
 	s := &Server{cfg: cfg.withDefaults(), mux: http.NewServeMux()}
 	s.registrar = registrar{srv: s}
 	s.unmatched = &Route{srv: s, handler: answerMiss}
-	s.host.MaxStall, s.host.MaxCallbacks = s.cfg.MaxStall, s.cfg.MaxCallbacks
+	s.host.MaxStall, s.host.MaxCallbacks, s.host.Lingers = s.cfg.MaxStall, s.cfg.MaxCallbacks, true
 	s.host.Limits = exchange.Limits{
 		Streams: s.cfg.MaxStreams, PerClient: s.cfg.MaxStreamsPerClient, ClientIP: s.cfg.ClientIP, Logger: s.cfg.Logger,
 	}

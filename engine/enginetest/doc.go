@@ -66,7 +66,9 @@
 //	ResumeMayComeFirst           a resume before the pause is known is not lost
 //	PeerThatListensMayLeave      the end of one that is listened to is a departure, at once
 //	EnoughIsNoDeparture          behind the peer's last word its end changes nothing
+//	FarewellIsDueAfterTheLastWord  an owner that says none is not waited for for ever
 //	PartingWaitsForThePeer       the farewell, the peer's answer or a timeout, then the end of the sending side
+//	SayingsGoBetweenFrames       what is said overtakes what waits, the newest only, and holds nothing up
 //	SilentPeerIsAsked            a heartbeat goes to who is silent, and ends who stays so
 //	NoGoroutinePerStream         a thousand parked streams cost none
 //	Stats                        gauges and counters add up

@@ -62,7 +62,9 @@ var rules = []rule{
 	{"ResumeMayComeFirst", fanout.Config{}, resumesFirst},
 	{"PeerThatListensMayLeave", fanout.Config{}, inboundDeparture},
 	{"EnoughIsNoDeparture", fanout.Config{}, enough},
+	{"FarewellIsDueAfterTheLastWord", fanout.Config{}, lateFarewell},
 	{"PartingWaitsForThePeer", fanout.Config{}, partings},
+	{"SayingsGoBetweenFrames", fanout.Config{}, sayings},
 	{"SilentPeerIsAsked", fanout.Config{}, silence},
 
 	{"NoGoroutinePerStream", fanout.Config{}, goroutines},

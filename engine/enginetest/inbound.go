@@ -250,6 +250,58 @@ func enough(t *testing.T, w *world) {
 	}
 }
 
+func lateFarewell(t *testing.T, w *world) {
+	w.pace.Parting = 5 * time.Second
+	v, e := w.listen(t, 64)
+	e.takes = untilStop
+	w.settle()
+	tell(v.link.conn, []byte("that is all."))
+	l := v.link
+	l.may(engine.ErrPeerGone)
+	w.pass(5*time.Second + slack)
+	if end := l.ended(); !errors.Is(end.Reason, engine.ErrPeerGone) || end.Duration < 5*time.Second {
+		t.Errorf("%v after %v", end.Reason, end.Duration)
+	}
+}
+
+func sayings(t *testing.T, w *world) {
+	v, _ := w.listen(t, 64)
+	w.settle()
+	v.still = true
+	w.some(3, 200)
+	synctest.Wait()
+	for range 50 { // amid the first event
+		v.link.stream.Say([]byte(comment))
+		synctest.Wait()
+	}
+	v.still = false
+	w.settle()
+	if v.comments != 1 {
+		t.Errorf("%d were said, want the newest only", v.comments)
+	}
+	saw(t, v, 3)
+	// One that is always answered still gets the rest.
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 3000 {
+			v.link.stream.Say([]byte(comment))
+		}
+	}()
+	w.some(20, 10)
+	w.settle()
+	<-done
+	w.settle()
+	saw(t, v, 23)
+	if v.comments < 2 {
+		t.Error("nothing was said while there was something to send")
+	}
+	l := v.link
+	l.finish(true)
+	l.stream.Say([]byte(comment)) // it may come before the farewell, and not behind it
+	w.settle()
+}
+
 // partings are those in which the peer answers, does not, and leaves.
 func partings(t *testing.T, w *world) {
 	w.pace.Parting = 5 * time.Second

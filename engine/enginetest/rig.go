@@ -69,6 +69,13 @@ func (s *Stream) Resume() {
 	}
 }
 
+// Say has a frame sent between two others.
+func (s *Stream) Say(frame []byte) {
+	if d, ok := (*s.to.Load()).(park.Driver); ok {
+		d.Say(frame)
+	}
+}
+
 func resumed(d fanout.Driver) {
 	if d, ok := d.(park.Driver); ok {
 		d.Resume()

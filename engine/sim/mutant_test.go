@@ -33,7 +33,7 @@ var mutants = []mutant.Mutant{
 	{Name: "beats without a position", Edits: []mutant.Edit{
 		{"stream.go", "s.rest = s.member.Heartbeat(); s.rest == nil", "s.rest = nil; true"}}},
 	{Name: "ends twice", Edits: []mutant.Edit{
-		{"shard.go", "if st.state == closed || st.state == lingering && !st.cut.Load() {", "if st.state == lingering && !st.cut.Load() {"}}},
+		{"shard.go", "if st.state == closed || st.state != streaming && !st.cut.Load() {", "if st.state == lingering && !st.cut.Load() {"}}},
 	{Name: "refused for ever", Edits: []mutant.Edit{
 		{"stream.go", "\t\ts.refused = false\n", ""}}},
 	{Name: "says refused when it is not", Run: "TestEngine", Edits: []mutant.Edit{
@@ -57,7 +57,7 @@ var mutants = []mutant.Mutant{
 	{Name: "does not linger", Run: "TestEngine/LingerIsBounded", Edits: []mutant.Edit{
 		{"stream.go", "s.shard.wheel.hang(&s.timer, s.moved)\n\ts.drain(now)", "s.close()"}}},
 	{Name: "lingers for ever", Run: "TestEngine/LingerIsBounded", Edits: []mutant.Edit{
-		{"stream.go", "s.shard.wheel.hang(&s.timer, s.moved)\n", "s.shard.wheel.drop(&s.timer)\n"}}},
+		{"stream.go", "s.conn.CloseWrite()\n\ts.shard.wheel.hang(&s.timer, s.moved)\n", "s.conn.CloseWrite()\n\ts.shard.wheel.drop(&s.timer)\n"}}},
 	{Name: "forgets to count down", Edits: []mutant.Edit{
 		{"stream.go", "\ts.shard.live.Add(-1)\n", ""}}},
 	{Name: "ignores what the peer says", Run: "TestEngine/.*(Departure|Stray)", Edits: []mutant.Edit{
@@ -71,6 +71,28 @@ var mutants = []mutant.Mutant{
 		{"shard.go", "if st.cut.Load() {\n\t\tst.end", "if st.cut.Load() && !st.refused {\n\t\tst.end"}}},
 	{Name: "looks once for each wake", Edits: []mutant.Edit{
 		{"shard.go", "\t\t\ts.ready(st) // until", "\t\t\t// until"}}},
+	{Name: "drops what was not taken", Run: "TestEngine/PauseHolds", Edits: []mutant.Edit{
+		{"inbound.go", "in.rest = bytes.Clone(p[k:])", "_ = bytes.Clone(p[k:])"}}},
+	{Name: "never pauses", Run: "TestEngine/PauseHolds", Edits: []mutant.Edit{
+		{"inbound.go", "if in.paused = !in.resumed.Swap(false);", "if in.paused = false;"}}},
+	{Name: "loses a resume that comes first", Run: "TestEngine/ResumeMayComeFirst", Edits: []mutant.Edit{
+		{"inbound.go", "if in.paused = !in.resumed.Swap(false);", "in.resumed.Store(false)\n\t\t\tif in.paused = true;"}}},
+	{Name: "takes no turns", Run: "TestEngine/InboundTakesTurns", Edits: []mutant.Edit{
+		{"inbound.go", "for n := 0; n < turn;", "for n := 0; n < 1<<30;"}}},
+	{Name: "forgets what came early", Run: "TestEngine/InboundIsHeard", Edits: []mutant.Edit{
+		{"shard.go", "rest: cfg.Early}", "rest: nil}"}}},
+	{Name: "takes an end behind the last word for a departure", Run: "TestEngine/EnoughIsNo", Edits: []mutant.Edit{
+		{"stream.go", "case over && s.state == streaming && s.in != nil:", "case false:"}}},
+	{Name: "does not wait for the peer's farewell", Run: "TestEngine/PartingWaits", Edits: []mutant.Edit{
+		{"stream.go", "if s.in == nil || s.in.enough || s.pace.Parting <= 0 {", "if true {"}}},
+	{Name: "waits for its owner's for ever", Run: "TestEngine/FarewellIsDue", Edits: []mutant.Edit{
+		{"inbound.go", "if now >= in.until {", "if false {"}}},
+	{Name: "blames a peer that it does not listen to", Run: "TestEngine/SilentPeer", Edits: []mutant.Edit{
+		{"inbound.go", "in.asked > 0 && !in.paused &&", "in.asked > 0 &&"}}},
+	{Name: "asks who talks", Run: "TestEngine/SilentPeer", Edits: []mutant.Edit{
+		{"inbound.go", "in.heard, in.asked = now, 0\n\t\t\ts.shard", "in.asked = 0\n\t\t\ts.shard"}}},
+	{Name: "says it amid a frame", Run: "TestEngine/Sayings", Edits: []mutant.Edit{
+		{"inbound.go", "if len(s.rest) > 0 || s.finished ||", "if s.finished ||"}}},
 	{Name: "forgets those that are just coming when it closes", Run: "TestEngine/CloseEndsWhatIsLeft", Edits: []mutant.Edit{
 		{"shard.go", "\tif ended {\n", "\tif ended && false {\n"}}},
 }

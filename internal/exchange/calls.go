@@ -2,11 +2,20 @@ package exchange
 
 import (
 	"container/list"
+	"slices"
 	"time"
 )
 
 // overdueAfter is how long a call keeps its place while others wait for one.
 const overdueAfter = time.Minute
+
+const (
+	// idleFor is how long a goroutine without a call waits for the next: to begin a new one, and to grow its stack, costs
+	// more than a short call.
+	idleFor = 100 * time.Millisecond
+	// maxIdle is how many wait at most.
+	maxIdle = 32
+)
 
 // call is user code that has to run for a route.
 type call struct {
@@ -24,7 +33,8 @@ type calls struct {
 	running list.List // of *call, in the order in which they began
 	overdue int       // that run without a place
 	waiting []*call
-	alarm   *time.Timer // for when the first that runs is overdue; nil unless one waits
+	idle    []chan *call // of goroutines that wait for a call; each gets one, or nil to end
+	alarm   *time.Timer  // for when the first that runs is overdue; nil unless one waits
 }
 
 // Call has f run, once, on a goroutine of the host, and returns at once. It counts as user code of route, as if by
@@ -36,7 +46,13 @@ func (h *Host) Call(route string, f func()) {
 	c := &call{route: route, f: f}
 	if h.calls.running.Len() < h.places() {
 		h.begin(c)
-		go h.run(c)
+		if n := len(h.calls.idle) - 1; n >= 0 {
+			h.calls.idle[n] <- c // it has room
+			h.calls.idle[n] = nil
+			h.calls.idle = h.calls.idle[:n]
+		} else {
+			go h.run(c)
+		}
 		return
 	}
 	h.calls.waiting = append(h.calls.waiting, c)
@@ -45,8 +61,9 @@ func (h *Host) Call(route string, f func()) {
 
 func (h *Host) places() int { return max(1, h.MaxCallbacks) }
 
-// run makes calls, c first, until none waits.
+// run makes calls, c first, until none waits and none comes.
 func (h *Host) run(c *call) {
+	var lull *lull
 	defer func() {
 		if c == nil {
 			return
@@ -57,8 +74,57 @@ func (h *Host) run(c *call) {
 	}()
 	for c != nil {
 		c.f()
-		c = h.next(c)
+		if c = h.next(c); c == nil && h.Lingers {
+			c = h.await(&lull)
+		}
 	}
+}
+
+// lull is what a goroutine waits with for a call.
+type lull struct {
+	next  chan *call
+	limit *time.Timer
+}
+
+// await waits for a call, and returns nil if there is none for a while, or enough goroutines wait.
+func (h *Host) await(w **lull) *call {
+	if *w == nil {
+		*w = &lull{make(chan *call, 1), time.NewTimer(idleFor)}
+	} else {
+		(*w).limit.Reset(idleFor)
+	}
+	next, limit := (*w).next, (*w).limit
+	defer limit.Stop()
+	h.mu.Lock()
+	if h.draining || len(h.calls.idle) >= maxIdle {
+		h.mu.Unlock()
+		return nil
+	}
+	h.calls.idle = append(h.calls.idle, next)
+	h.mu.Unlock()
+	select {
+	case c := <-next:
+		return c
+	case <-limit.C:
+	}
+	h.mu.Lock()
+	i := slices.Index(h.calls.idle, next)
+	if i >= 0 {
+		h.calls.idle = slices.Delete(h.calls.idle, i, i+1)
+	}
+	h.mu.Unlock()
+	if i >= 0 {
+		return nil
+	}
+	return <-next // it has just been given one
+}
+
+// dismiss ends the goroutines that wait. mu is held.
+func (h *Host) dismiss() {
+	for _, next := range h.calls.idle {
+		next <- nil // it has room
+	}
+	h.calls.idle = nil
 }
 
 // next ends a call and returns the one that has its place now; if there is none, a goroutine ends.

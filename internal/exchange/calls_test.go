@@ -7,12 +7,14 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/goceleris/celeris/internal/exchange"
+	"github.com/goceleris/celeris/internal/leak"
 )
 
 // script is calls that are noted when they begin and end when they are told to.
@@ -185,5 +187,62 @@ func TestCall_KeepsItsPlaceForAMinute(t *testing.T) {
 		close(s.end[0])
 		close(s.end[1])
 		s.want(t, &h, 0, 0, 0, 1)
+	})
+}
+
+// waiting is how many goroutines wait for a call.
+func waiting() (n int) {
+	for _, s := range leak.Running() {
+		if strings.Contains(s, "(*Host).await") {
+			n++
+		}
+	}
+	return n
+}
+
+func TestCall_FindsAGoroutineThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := exchange.Host{MaxCallbacks: 4, Lingers: true}
+		var calls sync.WaitGroup
+		before := waiting()
+		for range 100 {
+			calls.Add(2)
+			h.Call("a", calls.Done)
+			h.Call("b", func() {
+				defer calls.Done()
+				runtime.Goexit()
+			})
+			calls.Wait()
+			synctest.Wait()
+			time.Sleep(time.Millisecond)
+		}
+		if n := waiting() - before; n != 1 {
+			t.Errorf("%d goroutines wait behind calls one at a time, want the one that did not end", n)
+		}
+		if r, w := h.Callbacks(); r != 0 || w != 0 || len(h.Running()) != 0 {
+			t.Errorf("%d run and %d wait, for %v", r, w, h.Running())
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := waiting() - before; n != 0 {
+			t.Errorf("%d goroutines wait for ever", n)
+		}
+		gate := make(chan struct{})
+		for range 4 {
+			h.Call("a", func() { <-gate })
+		}
+		close(gate)
+		synctest.Wait()
+		h.Drain()
+		synctest.Wait()
+		if n := waiting() - before; n != 0 {
+			t.Errorf("%d goroutines wait while the host drains", n)
+		}
+		called := false
+		h.Call("a", func() { called = true })
+		synctest.Wait()
+		if n := waiting() - before; n != 0 || !called {
+			t.Errorf("then: called %v, %d goroutines are left", called, n)
+		}
 	})
 }

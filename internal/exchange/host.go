@@ -28,6 +28,9 @@ type Host struct {
 	// MaxCallbacks is how many goroutines run what Call is given; less than one means one. It is set before the host is
 	// used.
 	MaxCallbacks int
+	// Lingers has goroutines that have run what Call was given wait a little for more, until Drain. It is set before the
+	// host is used.
+	Lingers bool
 	// Limits are set before the host is used.
 	Limits Limits
 
@@ -88,6 +91,7 @@ func (h *Host) Drain() []engine.Stream {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.draining = true
+	h.dismiss()
 	return slices.Collect(maps.Keys(h.streams))
 }
 

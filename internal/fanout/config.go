@@ -103,7 +103,9 @@ type Config struct {
 	// runs on a goroutine of its own; after SnapshotTimeout its answer is ignored.
 	Snapshot        func(ctx context.Context, owner Owner, n Notice) ([]byte, error)
 	SnapshotTimeout time.Duration
-	Logger          *slog.Logger
+	// LossesOnly keeps Snapshot from being asked for members that are new.
+	LossesOnly bool
+	Logger     *slog.Logger
 }
 
 func (c Config) withDefaults() Config {

@@ -88,6 +88,7 @@ type Member struct {
 	reason   error
 	left     *left         // what the last look found to be due to it; nil before the first
 	ended    chan struct{} // nil until somebody asks
+	drained  chan struct{} // see Drained; nil while nobody waits
 	skipped  int32         // that it has not been told of
 	asked    int32         // snapshots asked for
 	deciding bool          // OnSlow runs
@@ -201,7 +202,7 @@ func (m *Member) place(c *Core, lastID string) {
 	head := c.Head()
 	m.from, m.cursor = head, head
 	if lastID == "" {
-		if c.cfg.Snapshot != nil {
+		if c.cfg.Snapshot != nil && !c.cfg.LossesOnly {
 			m.loss = loss{reason: New, unknown: true}
 		}
 		return
@@ -398,6 +399,7 @@ func (m *Member) End(reason error) error {
 		m.closing, m.reason = true, reason
 	}
 	m.queue = nil
+	m.empty()
 	m.blockedFrom.Store(0)
 	if m.ended != nil {
 		close(m.ended)

@@ -88,6 +88,7 @@ func (m *Member) pop(out *batch) {
 	m.queue[0] = private{}
 	if m.queue = m.queue[1:]; len(m.queue) == 0 {
 		m.queue = nil
+		m.empty()
 	}
 	m.queued -= len(p.frame)
 	out.add(p.frame)

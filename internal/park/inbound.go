@@ -16,6 +16,9 @@ type Driver interface {
 	// Resume has reading go on that [Inbound.OnData] paused. It may be called by any goroutine, at any time, and also
 	// before OnData has returned.
 	Resume()
+	// Say has a frame sent between two others, before those that wait. It replaces the one that was said before, if that has
+	// not been sent. frame is kept. Streams without an Inbound say nothing.
+	Say(frame []byte)
 }
 
 // Inbound takes what a peer sends. OnData is called by whoever drives the stream, one call at a time; it must not block.
@@ -37,6 +40,6 @@ const (
 	// what was not taken is thrown away.
 	Pause
 	// Enough means that whatever else the peer sends is thrown away, and that its end is no departure any more. The owner
-	// finishes the stream in a time that is bounded, if it hasn't.
+	// finishes the stream, if it hasn't; it is ended when it has not within Parting.
 	Enough
 )

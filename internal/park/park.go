@@ -40,7 +40,8 @@ type Pace struct {
 
 	// Patience is how long the peer may go on being silent then; for ever if it is zero.
 	Patience time.Duration
-	// Parting is how long the peer is listened to behind the farewell, until the Inbound has had enough.
+	// Parting is how long the peer is listened to behind the farewell, until the Inbound has had enough, and how long the
+	// owner may take for a farewell then.
 	Parting time.Duration
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/goceleris/celeris/internal/exchange"
 	"github.com/goceleris/celeris/internal/fanout"
+	"github.com/goceleris/celeris/internal/packed"
 )
 
 // Client is one open stream. All methods may be called by any number of goroutines, at any time, also after the
@@ -28,7 +29,7 @@ type Client struct {
 
 	mu     sync.Mutex // guards what follows
 	req    *http.Request
-	packed packed // instead of req; then origin has the rest of its context's values
+	packed packed.Request // instead of req; then origin has the rest of its context's values
 	origin context.Context
 	life   *life // nil until somebody asks for it
 	reason error // why it ended
@@ -49,7 +50,7 @@ func (c *Client) init(cfg *settings, r *http.Request) {
 func (c *Client) pack(x *exchange.Exchange, local net.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p, ok := pack(c.req, local); ok {
+	if p, ok := packed.Pack(c.req, local); ok {
 		origin, ok := x.Origin(c.req.Context())
 		if !ok { // somebody has put values into it
 			origin = context.WithoutCancel(c.req.Context())
@@ -108,7 +109,7 @@ func (c *Client) Request() *http.Request {
 	if c.req != nil {
 		return c.req
 	}
-	return c.packed.request(c.context())
+	return c.packed.Unpack(c.context())
 }
 
 // RemoteAddr is the network address that the request came from.
@@ -118,7 +119,7 @@ func (c *Client) RemoteAddr() string {
 	if c.req != nil {
 		return c.req.RemoteAddr
 	}
-	return c.packed.remoteAddr()
+	return c.packed.RemoteAddr()
 }
 
 // Context has the values of the request's context and ends with the stream; [context.Cause] then tells the reason.
@@ -136,7 +137,7 @@ func (c *Client) context() context.Context {
 		if c.req != nil {
 			values = context.WithoutCancel(c.req.Context())
 		} else {
-			values = c.packed.context(context.WithoutCancel(c.origin))
+			values = c.packed.Context(context.WithoutCancel(c.origin))
 		}
 		c.life.ctx, c.life.cancel = context.WithCancelCause(values)
 		if c.ended.Load() {

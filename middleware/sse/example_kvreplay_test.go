@@ -17,7 +17,7 @@ func ExampleNewKVReplayStore() {
 		return
 	}
 	ctx := context.Background()
-	defer replay.Close(ctx) //nolint:errcheck // nothing is left to store
+	defer replay.Close(ctx)
 
 	var seen string
 	for _, word := range []string{"one", "two", "three"} {

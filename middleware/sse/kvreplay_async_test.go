@@ -13,7 +13,7 @@ import (
 	"github.com/goceleris/celeris/middleware/sse"
 )
 
-func position(t *testing.T, id string) uint64 {
+func positionIn(t *testing.T, id string) uint64 {
 	t.Helper()
 	_, p, err := sse.ParseID(id)
 	if err != nil {
@@ -31,7 +31,7 @@ func TestKVReplayStore_AsyncAppendDoesNotWait(t *testing.T) {
 		if err := f.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := f.Stored("s"); got != position(t, first) {
+		if got := f.Stored("s"); got != positionIn(t, first) {
 			t.Errorf("Stored = %d, want that of %q", got, first)
 		}
 		resume := make(chan struct{})
@@ -47,7 +47,7 @@ func TestKVReplayStore_AsyncAppendDoesNotWait(t *testing.T) {
 		want := []string{}
 		for n := range 6 {
 			want = append(want, fmt.Sprint(n))
-			if id := appendKV(t, s, fmt.Sprint(n)); position(t, id) != position(t, first)+uint64(n)+1 {
+			if id := appendKV(t, s, fmt.Sprint(n)); positionIn(t, id) != positionIn(t, first)+uint64(n)+1 {
 				t.Errorf("append %d has the ID %q", n, id)
 			}
 		}
@@ -60,7 +60,7 @@ func TestKVReplayStore_AsyncAppendDoesNotWait(t *testing.T) {
 		}
 		// What isn't stored yet can be read here, and is not called stored.
 		wantData(t, s, first, want...)
-		if got := f.Stored("s"); got != position(t, first) {
+		if got := f.Stored("s"); got != positionIn(t, first) {
 			t.Errorf("Stored = %d, want that of %q", got, first)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -72,8 +72,8 @@ func TestKVReplayStore_AsyncAppendDoesNotWait(t *testing.T) {
 		if err := f.Flush(t.Context()); err != nil {
 			t.Errorf("Flush: %v", err)
 		}
-		if got := f.Stored("s"); got != position(t, first)+6 {
-			t.Errorf("Stored = %d, want %d", got, position(t, first)+6)
+		if got := f.Stored("s"); got != positionIn(t, first)+6 {
+			t.Errorf("Stored = %d, want %d", got, positionIn(t, first)+6)
 		}
 		kv.on(nil, nil)
 		appendKV(t, s, "more")
@@ -98,7 +98,7 @@ func TestKVReplayStore_StoredStopsAtWhatIsMissing(t *testing.T) {
 		}
 		synctest.Wait()
 		f := s.(sse.Flusher)
-		if got := f.Stored("s"); got != 2 || position(t, first) != 1 {
+		if got := f.Stored("s"); got != 2 || positionIn(t, first) != 1 {
 			t.Errorf("Stored = %d, want 2: position 3 is missing", got)
 		}
 		close(resume)

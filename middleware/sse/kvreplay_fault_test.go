@@ -490,7 +490,7 @@ func TestKVReplayStore_FollowIsCheap(t *testing.T) {
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
-				for range s.(sse.Follower).Follow(ctx, "s", id) { //nolint:errcheck // only its requests count
+				for range s.(sse.Follower).Follow(ctx, "s", id) { // only its requests count
 				}
 			}()
 			time.Sleep(time.Minute)

@@ -3,6 +3,7 @@ package sse
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 )
 
@@ -26,9 +27,9 @@ func (s *kvReplay) newest(ctx context.Context, st *kvStream) (kvView, error) {
 		if err != nil {
 			return v, err
 		}
-		for i := len(chunk) - 1; i >= 0; i-- {
-			if chunk[i].kind != kvMissing {
-				v.head = from + 1 + uint64(i)
+		for _, p := range slices.Backward(chunk) {
+			if p.kind != kvMissing {
+				v.head = p.position
 				return v, nil
 			}
 		}

@@ -95,18 +95,18 @@ func TestKVReplayStore_OnServers(t *testing.T) {
 	}
 }
 
-// outcome is what a publisher was told.
-type outcome struct {
+// appended is what a publisher was told.
+type appended struct {
 	id  string
 	err error
 }
 
 // publishAll appends from several goroutines until stop is closed, and returns what became of each record. It calls
 // progress for each that is acknowledged.
-func publishAll(t *testing.T, s sse.ReplayStore, stop <-chan struct{}, progress func()) map[string]outcome {
+func publishAll(t *testing.T, s sse.ReplayStore, stop <-chan struct{}, progress func()) map[string]appended {
 	t.Helper()
 	var mu sync.Mutex
-	outcomes := make(map[string]outcome)
+	outcomes := make(map[string]appended)
 	var wg sync.WaitGroup
 	for w := range 4 {
 		wg.Go(func() {
@@ -119,7 +119,7 @@ func publishAll(t *testing.T, s sse.ReplayStore, stop <-chan struct{}, progress 
 				data := fmt.Sprintf("%d.%d", w, n)
 				_, id, err := s.Append(t.Context(), "s", sse.Record{Event: sse.Event{Data: data}})
 				mu.Lock()
-				outcomes[data] = outcome{id, err}
+				outcomes[data] = appended{id, err}
 				mu.Unlock()
 				if err == nil {
 					progress()
@@ -132,7 +132,7 @@ func publishAll(t *testing.T, s sse.ReplayStore, stop <-chan struct{}, progress 
 }
 
 // judge compares a stream with what its publishers were told.
-func judge(t *testing.T, s sse.ReplayStore, lastID string, outcomes map[string]outcome) (holes int) {
+func judge(t *testing.T, s sse.ReplayStore, lastID string, outcomes map[string]appended) (holes int) {
 	t.Helper()
 	found := make(map[string]string)
 	for record, err := range s.Since(t.Context(), "s", lastID) {
@@ -178,7 +178,7 @@ func testRestart(t *testing.T, config sse.KVReplayStoreConfig, kill, start func(
 			}
 		}
 	}
-	stop, done := make(chan struct{}), make(chan map[string]outcome)
+	stop, done := make(chan struct{}), make(chan map[string]appended)
 	go func() {
 		done <- publishAll(t, s, stop, func() {
 			select {

@@ -19,6 +19,9 @@ func (c *Conn) Close(code int, reason string) error {
 	if !wsproto.ValidCode(code) && code != StatusNoStatusReceived {
 		return ErrCloseCode
 	}
+	if c.box != nil {
+		return c.box.close(&CloseError{Code: code, Reason: reason, Local: true})
+	}
 	c.shut(&CloseError{Code: code, Reason: reason, Local: true}, nil)
 	c.await()
 	c.hangUp()
@@ -31,10 +34,12 @@ func (c *Conn) Close(code int, reason string) error {
 
 // CloseNow ends the connection without a close frame. It returns [ErrClosed] if that was over before.
 func (c *Conn) CloseNow() error {
-	over := c.ctx.Err() != nil
+	over := c.ended() != nil
 	c.cut(errors.Join(ErrClosed, engine.ErrCut))
-	<-c.flushed
-	c.hangUp()
+	<-c.finished()
+	if c.box == nil { // else somebody sees to it
+		c.hangUp()
+	}
 	if over {
 		return ErrClosed
 	}
@@ -42,9 +47,29 @@ func (c *Conn) CloseNow() error {
 }
 
 // shut sends a close frame, once; why is the reason for which the connection ends then.
-func (c *Conn) shut(e *CloseError, why error) {
-	if c.begin(e) {
-		c.member.Finish(why, c.closeFrame(e), false)
+func (c *Conn) shut(e *CloseError, why error) { c.farewell(e, why, false) }
+
+// farewell is shut; with due, what was broadcast before goes out too.
+func (c *Conn) farewell(e *CloseError, why error, due bool) {
+	if !c.begin(e) {
+		return
+	}
+	c.member.Finish(why, c.closeFrame(e), due)
+	if c.box != nil {
+		c.box.goOn()
+	}
+}
+
+// goAway says farewell with 1001, behind what was broadcast before.
+func (c *Conn) goAway(reason error) {
+	c.farewell(&CloseError{Code: StatusGoingAway, Local: true}, reason, true)
+	if c.box != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reap == nil {
+		c.reap = time.AfterFunc(c.cfg.CloseTimeout/2, c.await)
 	}
 }
 
@@ -56,6 +81,9 @@ func (c *Conn) begin(e *CloseError) bool {
 		return false
 	}
 	c.closing = e
+	if c.manned == nil { // a shard sees to it
+		return true
+	}
 	c.abort = time.AfterFunc(c.cfg.CloseTimeout, func() { c.cut(ErrCloseTimeout) })
 	return true
 }
@@ -70,7 +98,9 @@ func (c *Conn) closeFrame(e *CloseError) []byte {
 
 // cut ends the connection now. It does not wait.
 func (c *Conn) cut(reason error) {
-	c.in.fail(reason)
+	if c.in != nil {
+		c.in.fail(reason)
+	}
 	c.cancel(reason)
 	c.member.Cut(reason)
 }
@@ -81,10 +111,13 @@ func (c *Conn) sent(reason error, cut bool) {
 		if reason == nil {
 			reason = engine.ErrCut
 		}
-		c.in.fail(reason)
+		if c.in != nil {
+			c.in.fail(reason)
+		}
 		c.cancel(reason)
 		_ = c.nc.Close() // reads fail
 	}
+	c.left()
 	close(c.flushed)
 }
 
@@ -94,7 +127,7 @@ func (c *Conn) await() {
 	// Whoever reads notices the peer's close frame; if nobody does, do it here.
 	select {
 	case c.in.turn <- struct{}{}:
-	case <-c.ctx.Done():
+	case <-c.Context().Done():
 		return
 	}
 	defer func() { <-c.in.turn }()
@@ -118,7 +151,7 @@ func (c *Conn) release() {
 	}
 	c.over = true
 	c.mu.Unlock()
-	why := c.in.failure()
+	why := c.failure()
 	if _, ok := errors.AsType[*CloseError](why); ok || isViolation(why) {
 		c.linger()
 	}
@@ -128,6 +161,14 @@ func (c *Conn) release() {
 	}
 	c.cancel(why)
 	c.readers.Wait()
+}
+
+// failure is why nothing is read any more, or nil.
+func (c *Conn) failure() error {
+	if c.box != nil {
+		return c.box.failure()
+	}
+	return c.in.failure()
 }
 
 func isViolation(err error) bool {

@@ -6,8 +6,11 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"sync/atomic"
 	"time"
 
+	"github.com/goceleris/celeris/internal/exchange"
+	"github.com/goceleris/celeris/internal/park"
 	"github.com/goceleris/celeris/internal/wsproto"
 )
 
@@ -22,14 +25,31 @@ const (
 	DefaultMaxBacklog       = 1 << 20
 	DefaultMaxQueued        = 1024
 	DefaultThreshold        = 128
+	DefaultMaxInbox         = 64
+	DefaultMaxCallbacks     = 4096
 )
 
-// Config configures [New].
+// Config configures [New]. It has a Handler, or callbacks.
 type Config struct {
 	// Handler talks to one peer. The connection is closed with 1000 when it returns, and with 1011 when it panics. It
 	// should return when a read or the connection's context says that it is over; one that doesn't is left behind and
 	// reported by the server's Shutdown.
 	Handler func(*Conn)
+
+	// OnOpen, OnMessage and OnClose are called instead of a Handler: OnOpen first, then OnMessage for each message, in
+	// order and one at a time, and OnClose last, once, with the reason for which the connection ended: a [*CloseError],
+	// a [*ProtocolError] or one that a stream has. Between them the connection has no goroutine. Each may be nil, but not
+	// all of them. Callbacks of different connections run at the same time, on a bounded number of goroutines: the
+	// MaxCallbacks of the server, or 4096 without one. One that blocks delays its own connection only; one that panics
+	// closes it with 1011.
+	//
+	// data is the callback's until it returns: what is to be kept is copied.
+	OnOpen    func(*Conn)
+	OnMessage func(c *Conn, t MessageType, data []byte)
+	OnClose   func(c *Conn, reason error)
+	// MaxInbox is how many messages may wait for OnMessage, ReadLimit how many bytes of them, or one message. When more
+	// come nothing is read until there is room: the peer has to wait. Zero means 64.
+	MaxInbox int
 
 	// CheckOrigin decides whether a request may open a connection, in place of the rule of OriginPatterns.
 	CheckOrigin func(*http.Request) bool
@@ -114,6 +134,8 @@ func (c Compression) client() wsproto.Deflate {
 type settings struct {
 	Config
 	client bool
+	own    exchange.Host // runs callbacks where there is no server
+	pace   atomic.Pointer[park.Pace]
 }
 
 // settle checks a Config. Mistakes panic: they are the programmer's.
@@ -121,10 +143,15 @@ func settle(cfg Config) *settings {
 	if err := cfg.fill(); err != nil {
 		panic("websocket: New: " + err.Error())
 	}
-	if cfg.Handler == nil {
-		panic("websocket: New: Handler is nil: nobody would talk to the peer")
+	switch callbacks := cfg.OnOpen != nil || cfg.OnMessage != nil || cfg.OnClose != nil; {
+	case cfg.Handler == nil && !callbacks:
+		panic("websocket: New: there is no Handler and no callback: nobody would talk to the peer")
+	case cfg.Handler != nil && callbacks:
+		panic("websocket: New: there are a Handler and callbacks: both would read")
 	}
-	return &settings{Config: cfg}
+	s := &settings{Config: cfg}
+	s.own.MaxCallbacks = DefaultMaxCallbacks
+	return s
 }
 
 // fill checks what servers and clients have in common and fills its defaults in.
@@ -139,6 +166,7 @@ func (c *Config) fill() error {
 		{"PongTimeout", int64(c.PongTimeout)},
 		{"CloseTimeout", int64(c.CloseTimeout)},
 		{"MaxStall", int64(c.MaxStall)},
+		{"MaxInbox", int64(c.MaxInbox)},
 		{"MaxBacklog", int64(c.MaxBacklog)},
 		{"MaxQueued", int64(c.MaxQueued)},
 		{"Compression.Threshold", int64(c.Compression.Threshold)},
@@ -177,6 +205,7 @@ func (c *Config) fill() error {
 	c.CloseTimeout = cmp.Or(c.CloseTimeout, DefaultCloseTimeout)
 	c.MaxBacklog = cmp.Or(c.MaxBacklog, DefaultMaxBacklog)
 	c.MaxQueued = cmp.Or(c.MaxQueued, DefaultMaxQueued)
+	c.MaxInbox = cmp.Or(c.MaxInbox, DefaultMaxInbox)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return nil
 }

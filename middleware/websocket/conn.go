@@ -1,7 +1,6 @@
 package websocket
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"sync"
@@ -39,79 +38,94 @@ func (t MessageType) String() string {
 // close frames noticed, while somebody reads.
 type Conn struct {
 	cfg      *settings
-	req      *http.Request
 	protocol string
-	nc       net.Conn
 	member   *fanout.Member
-	pipe     *pipe
-	in       input
+	*manned         // nil if a shard has the connection
+	in       *input // nil with callbacks
+	box      *box   // nil without
 	out      output
-	ping     pings
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
-	flushed  chan struct{} // closed when nothing is sent any more
-	born     time.Time
-	hungUp   sync.Once
-	readers  sync.WaitGroup // of CloseRead
+	life
+	ping    pings
+	removed atomic.Bool // from its hub, by a policy
 
-	heard   atomic.Int64 // when bytes last came, Unix nanoseconds
-	waiting atomic.Int64 // since when somebody waits for some; 0 if nobody does
-
-	mu      sync.Mutex  // guards what follows
+	mu      sync.Mutex  // guards what follows, and of manned what says so
+	gone    bool        // it is over
 	closing *CloseError // what was sent, or is about to be
-	abort   *time.Timer // cuts a closing handshake that takes too long
-	reap    *time.Timer // completes that of a handler that does not read
-	beat    *time.Timer // nil without keepalive
-	over    bool        // no goroutine reads for it any more
-	pinged  time.Time   // when a ping was sent that was not answered; zero if there is none
 	values  map[string]any
+	hub     *Hub // nil if it has none
+}
+
+// manned is what only a connection has that goroutines read from and write to.
+type manned struct {
+	nc      net.Conn
+	pipe    pipe
+	flushed chan struct{} // closed when nothing is sent any more
+	born    time.Time
+	hungUp  sync.Once
+	readers sync.WaitGroup // of CloseRead
+	heard   atomic.Int64   // when bytes last came, Unix nanoseconds
+	early   []byte         // what came behind the handshake, for the box
+	waiting atomic.Int64   // since when somebody waits for some; 0 if nobody does
+
+	// Guarded by Conn.mu.
+	abort  *time.Timer // cuts a closing handshake that takes too long
+	reap   *time.Timer // completes that of a handler that does not read
+	beat   *time.Timer // nil without keepalive
+	over   bool        // no goroutine reads for it any more
+	pinged time.Time   // when a ping was sent that was not answered; zero if there is none
 }
 
 // start makes a connection of one whose handshake is complete. early are bytes that came behind it.
 func start(cfg *settings, nc net.Conn, req *http.Request, early []byte) *Conn {
-	c := &Conn{cfg: cfg, req: req, nc: nc, flushed: make(chan struct{}), born: time.Now()}
-	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(req.Context()))
-	c.pipe = &pipe{nc: nc, raw: newRaw(nc), maxStall: cfg.MaxStall, mask: cfg.client, over: c.sent}
-	c.member = fanout.NewMember(c.pipe, owner{c}, cfg.MaxQueued)
+	c := &Conn{cfg: cfg, manned: &manned{nc: nc, flushed: make(chan struct{}), born: time.Now()}}
+	c.req = req
+	p := &c.pipe
+	p.nc, p.raw, p.maxStall, p.mask, p.over = nc, newRaw(nc), cfg.MaxStall, cfg.client, c.sent
+	c.member = fanout.NewMember(p, owner{c}, cfg.MaxQueued)
 	c.member.LimitQueue(cfg.MaxBacklog)
-	c.pipe.member = c.member
-	c.in.init(cfg, early)
+	p.member = c.member
+	if cfg.Handler != nil || cfg.client {
+		c.in = &input{}
+		c.in.init(cfg, early)
+	} else {
+		c.box, c.early = newBox(c), early
+	}
 	return c
 }
 
 // agree makes the connection compress as was negotiated.
 func (c *Conn) agree(d wsproto.Deflate) {
-	c.in.parser.Deflate, c.out.deflate = true, true
-	c.out.bits, c.out.takeover = d.ServerBits, d.ServerTakeover
-	c.in.inflater = wsproto.Inflater{Bits: d.ClientBits, Takeover: d.ClientTakeover}
+	bits, takeover := d.ServerBits, d.ServerTakeover
+	inflater := wsproto.Inflater{Bits: d.ClientBits, Takeover: d.ClientTakeover}
 	if c.cfg.client {
-		c.out.bits, c.out.takeover = d.ClientBits, d.ClientTakeover
-		c.in.inflater = wsproto.Inflater{Bits: d.ServerBits, Takeover: d.ServerTakeover}
+		bits, takeover = d.ClientBits, d.ClientTakeover
+		inflater = wsproto.Inflater{Bits: d.ServerBits, Takeover: d.ServerTakeover}
 	}
-	c.out.bits = min(c.out.bits, c.cfg.Compression.WindowBits)
+	c.out = output{deflate: true, takeover: takeover, bits: uint8(min(bits, c.cfg.Compression.WindowBits))}
+	if takeover {
+		c.out.context = &deflateContext{}
+	}
+	if c.box != nil {
+		c.box.parser.Deflate, c.box.inflater = true, &inflater
+	} else {
+		c.in.parser.Deflate, c.in.inflater = true, inflater
+	}
+	if !c.out.takeover {
+		c.member.Takes(c.out.bits)
+	}
 }
 
-// Request is the request that the connection began with; its body is over. Its context is [Conn.Context].
-func (c *Conn) Request() *http.Request { return c.req.WithContext(c.ctx) }
-
 // Param is the part of the path that the route's wildcard of this name matched, unescaped, or "".
-func (c *Conn) Param(name string) string { return c.req.PathValue(name) }
+func (c *Conn) Param(name string) string { return c.Request().PathValue(name) }
 
 // Header is the first value of a header of the request, or "".
-func (c *Conn) Header(name string) string { return c.req.Header.Get(name) }
-
-// RemoteAddr is the network address of the peer.
-func (c *Conn) RemoteAddr() string { return c.req.RemoteAddr }
+func (c *Conn) Header(name string) string { return c.Request().Header.Get(name) }
 
 // Subprotocol is the one that was chosen, or "".
 func (c *Conn) Subprotocol() string { return c.protocol }
 
 // Compressed reports whether permessage-deflate was negotiated.
 func (c *Conn) Compressed() bool { return c.out.deflate }
-
-// Context has the values of the request's context and ends when nothing can be read any more: when the peer has closed
-// or is gone, or the connection was cut. [context.Cause] then tells why.
-func (c *Conn) Context() context.Context { return c.ctx }
 
 // Set keeps a value for this connection.
 func (c *Conn) Set(key string, value any) {
@@ -138,9 +152,7 @@ var _ fanout.Owner = owner{}
 
 // Farewell implements [fanout.Owner].
 func (o owner) Farewell(error) []byte {
-	e := &CloseError{Code: StatusTryAgainLater, Reason: "too slow", Local: true}
-	o.begin(e)
-	return o.closeFrame(e)
+	return o.closeFrame(tooSlow())
 }
 
 // Lost implements [fanout.Owner]: whoever drops a message is told.

@@ -1,7 +1,6 @@
 package websocket
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"runtime/debug"
@@ -24,7 +23,7 @@ func (c *Conn) panicked(name string, p any) {
 	if core := c.member.Core(); core != nil {
 		core.CountPanic()
 	}
-	c.cfg.Logger.LogAttrs(c.ctx, slog.LevelError, "callback panicked", slog.String("callback", name),
+	c.cfg.Logger.LogAttrs(c.Context(), slog.LevelError, "callback panicked", slog.String("callback", name),
 		slog.String("remote", c.RemoteAddr()), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 }
 
@@ -32,16 +31,21 @@ func (c *Conn) panicked(name string, p any) {
 func (c *Conn) why() error {
 	if err := c.member.End(nil); err != nil { // it has ended: this only asks
 		if errors.Is(err, fanout.ErrSlow) {
-			return &CloseError{Code: StatusTryAgainLater, Reason: "too slow", Local: true}
+			return tooSlow()
 		}
 		return err
 	}
-	if err := context.Cause(c.ctx); err != nil {
+	if err := c.ended(); err != nil {
 		if e, ok := errors.AsType[*CloseError](err); !ok || !e.Local {
 			return err
 		}
 	}
 	return nil
+}
+
+// tooSlow is how a policy closes a connection.
+func tooSlow() *CloseError {
+	return &CloseError{Code: StatusTryAgainLater, Reason: "too slow", Local: true}
 }
 
 // ordinary reports whether a connection ended as connections should.

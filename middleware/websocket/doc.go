@@ -17,6 +17,43 @@
 // It is also an [net/http.Handler] for any other server and router. [Route] registers it for HTTP/2 as well. [Dial] is
 // the client.
 //
+// # Callbacks
+//
+// With OnOpen, OnMessage and OnClose in place of a Handler, connections have no goroutine of their own:
+//
+//	websocket.Config{OnMessage: func(c *websocket.Conn, t websocket.MessageType, data []byte) {
+//		_, _ = c.Send(t, data)
+//	}}
+//
+// On Linux a connection of a [celeris.Server] over HTTP/1.1 is parked: the server's engine reads what all of them send into one buffer,
+// and a goroutine is borrowed when there is a message to handle. An idle connection costs less than 2 KiB. Elsewhere one
+// goroutine reads from the connection, and the rest is the same. The messages of a connection are handled in order, one
+// at a time. When more of them wait than may (MaxInbox), nothing is read: the peer has to wait. data belongs to the
+// callback until it returns. When the peer closes, the messages that came before are handled first, and what is sent in
+// reply still goes out, for as long as CloseTimeout allows.
+//
+// # Hubs
+//
+// A [Hub] sends messages to many connections, with a Handler or with callbacks, all of them or those in a room:
+//
+//	hub := websocket.NewHub(websocket.HubConfig{})
+//	cfg := websocket.Config{
+//		OnOpen: func(c *websocket.Conn) { _, _ = hub.Register(c, c.Param("room")) },
+//		OnMessage: func(c *websocket.Conn, t websocket.MessageType, data []byte) {
+//			_, _ = hub.BroadcastTo(c.Param("room"), t, data)
+//		},
+//	}
+//
+// A message is framed once, and compressed once: for the smallest window of those connections that compress, so that all
+// of them can read it; others get it as it is, and so do those whose messages refer to earlier ones. It goes into a log
+// of its room, in which every connection has its place, and the broadcast returns. What is broadcast and what is sent to
+// one connection go out in the order of the calls.
+//
+// A connection that can't keep up is closed with 1013, unless HubConfig.OnSlowConn says otherwise; nobody else notices
+// it. With HubConfig.Envelope every message has its position in it, and a client that comes back with one misses nothing
+// that the history still has ([Hub.Resume]). OnJoin and OnLeave tell who is in a room. [Hub.Close] closes all connections
+// with 1001 and waits for their end.
+//
 // # Reading
 //
 // One goroutine reads at a time; others wait for their turn. Reads end with the connection, and with their context, which

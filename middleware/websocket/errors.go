@@ -84,6 +84,8 @@ var (
 	ErrCloseCode = errors.New("websocket: close code is not valid")
 	// ErrWriterClosed means that a message writer was used after Close.
 	ErrWriterClosed = errors.New("websocket: message writer is closed")
+	// ErrCallbacks means that the messages of a connection go to callbacks and can't be read.
+	ErrCallbacks = errors.New("websocket: messages go to OnMessage")
 	// ErrReaderStale means that a message reader was used after the next read began.
 	ErrReaderStale = errors.New("websocket: message reader is stale")
 )

@@ -9,8 +9,10 @@ import (
 	"testing"
 
 	"github.com/goceleris/celeris"
+	"github.com/goceleris/celeris/engine/sim"
 	"github.com/goceleris/celeris/internal/leak"
 	"github.com/goceleris/celeris/internal/memnet"
+	"github.com/goceleris/celeris/internal/park"
 	"github.com/goceleris/celeris/middleware/websocket"
 )
 
@@ -52,6 +54,7 @@ func dial(t testing.TB, url string, opts *websocket.DialOptions) *websocket.Conn
 type site struct {
 	*celeris.Server
 	l    *memnet.Listener
+	sim  *sim.Engine // parks connections; nil if each has a goroutine
 	done chan error
 }
 
@@ -63,12 +66,30 @@ func newSite(server celeris.Config) *site {
 // start serves until the end of the test.
 func (s *site) start(t testing.TB) {
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() { s.done <- s.Serve(ctx, s.l) }()
+	go func() {
+		if s.sim == nil {
+			s.done <- s.Serve(ctx, s.l)
+			return
+		}
+		s.done <- s.Serve(ctx, parkedListener{s.l, s.sim})
+	}()
 	t.Cleanup(func() {
 		cancel()
 		<-s.done
+		if s.sim != nil {
+			s.sim.Close()
+		}
 	})
 }
+
+// parkedListener is a network whose connections can be parked.
+type parkedListener struct {
+	*memnet.Listener
+	engine *sim.Engine
+}
+
+// Engine is what the server parks connections on.
+func (p parkedListener) Engine() park.Engine { return p.engine }
 
 // serve serves cfg at /{name}, in memory.
 func serve(t testing.TB, cfg websocket.Config, server celeris.Config) *site {
@@ -86,3 +107,35 @@ func (s *site) options() *websocket.DialOptions {
 }
 
 var _ http.Handler = websocket.New(websocket.Config{Handler: echo})
+
+// serveCeleris serves cfg on a real socket of a server, which parks connections where that can be.
+func serveCeleris(t testing.TB, cfg websocket.Config) string {
+	t.Helper()
+	url, _ := serveOn(t, cfg, celeris.Config{})
+	return url
+}
+
+// serveOn is serveCeleris on a server of one's own choice.
+func serveOn(t testing.TB, cfg websocket.Config, server celeris.Config) (string, *celeris.Server) {
+	t.Helper()
+	s := celeris.New(server)
+	s.GET("/{name}", websocket.New(cfg))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	scheme := "ws://"
+	if server.TLSConfig != nil {
+		scheme = "wss://"
+	}
+	return scheme + l.Addr().String() + "/x", s
+}

@@ -72,8 +72,8 @@ func (c *Conn) Ping(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-c.ctx.Done():
-		return context.Cause(c.ctx)
+	case <-c.Context().Done():
+		return context.Cause(c.Context())
 	}
 }
 
@@ -90,7 +90,7 @@ func (c *Conn) keepAlive() {
 
 // tick is called when the peer may have been silent for long enough.
 func (c *Conn) tick() {
-	if c.ctx.Err() == nil && !c.alive(time.Now()) {
+	if c.ended() == nil && !c.alive(time.Now()) {
 		c.cut(ErrPongTimeout)
 	}
 }
@@ -134,23 +134,26 @@ func later(a, b time.Time) time.Time {
 // and the returned context ends with the connection. A message closes the connection with 1008. The goroutine ends with
 // the connection.
 func (c *Conn) CloseRead() context.Context {
+	if c.in == nil { // OnMessage reads
+		return c.Context()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
-		return c.ctx
+		return c.Context()
 	}
 	c.readers.Go(func() {
-		if _, _, err := c.NextReader(c.ctx); err != nil {
+		if _, _, err := c.NextReader(c.Context()); err != nil {
 			return
 		}
 		c.shut(&CloseError{Code: StatusPolicyViolation, Reason: "unexpected message", Local: true}, errUnexpected)
 		for {
-			if _, _, err := c.NextReader(c.ctx); err != nil {
+			if _, _, err := c.NextReader(c.Context()); err != nil {
 				return
 			}
 		}
 	})
-	return c.ctx
+	return c.Context()
 }
 
 var errUnexpected = errors.New("websocket: the peer sent a message where none was expected")

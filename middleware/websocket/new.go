@@ -108,12 +108,16 @@ type visit struct {
 	x    *exchange.Exchange
 	host *exchange.Host
 	ends []func(engine.End)
+	// route is known when the middleware has unwound.
+	route string
 
-	mu      sync.Mutex // guards what follows
-	conn    *Conn      // nil until the handshake is answered
-	drained error      // reasons of calls that came before
-	cut     error
+	mu    sync.Mutex // guards what follows
+	conn  *Conn      // nil until the handshake is answered
+	early *told      // nil without calls that came before
 }
+
+// told is the reasons for which a connection is to end that has not begun.
+type told struct{ drained, cut error }
 
 var _ engine.Stream = (*visit)(nil)
 
@@ -129,49 +133,59 @@ func (v *visit) abandon() {
 func (v *visit) begin(c *Conn) {
 	if v.host != nil {
 		c.pipe.written = v.host.Written()
-		if c.cfg.MaxStall == 0 {
-			c.pipe.maxStall = v.host.MaxStall
-		}
 	}
-	c.pipe.maxStall = cmp.Or(c.pipe.maxStall, DefaultMaxStall)
-	c.keepAlive()
+	c.pipe.maxStall = v.maxStall()
+	if c.box == nil {
+		c.keepAlive()
+	} else {
+		c.box.visit = v
+	}
 	v.mu.Lock()
 	v.conn = c
-	drained, cut := v.drained, v.cut
+	early := v.early
+	v.early = nil
 	v.mu.Unlock()
-	if drained != nil {
-		v.Drain(drained)
+	if early != nil && early.drained != nil {
+		v.Drain(early.drained)
 	}
-	if cut != nil {
-		v.Cut(cut)
+	if early != nil && early.cut != nil {
+		v.Cut(early.cut)
 	}
+}
+
+// known returns the connection, or has note called if there is none yet.
+func (v *visit) known(note func(*told)) *Conn {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.conn == nil {
+		if v.early == nil {
+			v.early = &told{}
+		}
+		note(v.early)
+	}
+	return v.conn
+}
+
+// maxStall is how long the peer may take nothing.
+func (v *visit) maxStall() time.Duration {
+	d := v.s.MaxStall
+	if d == 0 && v.host != nil {
+		d = v.host.MaxStall
+	}
+	return cmp.Or(d, DefaultMaxStall)
 }
 
 // Drain implements [engine.Stream]. A handler that reads sees the closing handshake through; for one that doesn't, it is
 // done after half the CloseTimeout.
 func (v *visit) Drain(reason error) {
-	v.mu.Lock()
-	c := v.conn
-	v.drained = reason
-	v.mu.Unlock()
-	if c == nil {
-		return
-	}
-	c.shut(&CloseError{Code: StatusGoingAway, Local: true}, reason)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.reap == nil {
-		c.reap = time.AfterFunc(c.cfg.CloseTimeout/2, c.await)
+	if c := v.known(func(t *told) { t.drained = reason }); c != nil {
+		c.goAway(reason)
 	}
 }
 
 // Cut implements [engine.Stream].
 func (v *visit) Cut(reason error) {
-	v.mu.Lock()
-	c := v.conn
-	v.cut = reason
-	v.mu.Unlock()
-	if c != nil {
+	if c := v.known(func(t *told) { t.cut = reason }); c != nil {
 		c.cut(reason)
 	}
 }
@@ -180,6 +194,10 @@ func (v *visit) Cut(reason error) {
 func (v *visit) run(ok bool) {
 	v.ends = v.x.Ends()
 	c := v.conn
+	if c.box != nil {
+		v.runBox(ok)
+		return
+	}
 	leave := func() {}
 	if v.host != nil {
 		leave = v.host.Enter(v.x.Route())

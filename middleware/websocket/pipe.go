@@ -99,6 +99,17 @@ func (p *pipe) signal() {
 	}
 }
 
+// retire ends a pipe that nobody uses and that has sent all it had, and reports false if it isn't one.
+func (p *pipe) retire() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.driving || p.done || p.cut || len(p.rest) > 0 {
+		return false
+	}
+	p.driving = true // for good: nobody gets a claim
+	return true
+}
+
 // queue sends a frame through the member's queue, which keeps it. sent means that the connection has taken it.
 func (p *pipe) queue(frame []byte) (sent bool, err error) {
 	claimed := p.claim()

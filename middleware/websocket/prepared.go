@@ -65,10 +65,12 @@ func (c *Conn) SendPrepared(m *PreparedMessage) (Outcome, error) {
 	}
 	frame := m.plain
 	if c.out.deflate && !c.out.takeover && len(m.data) >= c.cfg.Compression.Threshold {
-		frame = m.frame(c.out.bits, c.cfg.Compression.Level)
+		frame = m.frame(int(c.out.bits), c.cfg.Compression.Level)
 	}
-	if sent, tried, err := c.pipe.try(frame); tried {
-		return outcome(sent, err)
+	if c.manned != nil {
+		if sent, tried, err := c.pipe.try(frame); tried {
+			return outcome(sent, err)
+		}
 	}
 	return c.sendFrame(frame)
 }

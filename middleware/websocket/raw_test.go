@@ -108,7 +108,8 @@ func (r *raw) want(want string) {
 // dialRaw opens a connection over a socket.
 func dialRaw(t testing.TB, url string) *raw {
 	t.Helper()
-	nc, err := net.Dial("tcp", strings.TrimPrefix(url, "ws://"))
+	host, _, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
+	nc, err := net.Dial("tcp", host)
 	if err != nil {
 		t.Fatal(err)
 	}

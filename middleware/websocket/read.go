@@ -67,6 +67,9 @@ func (in *input) failure() error {
 
 // lock waits for the caller's turn to read.
 func (c *Conn) lock(ctx context.Context) error {
+	if c.in == nil {
+		return ErrCallbacks
+	}
 	select {
 	case c.in.turn <- struct{}{}:
 		return nil
@@ -165,7 +168,7 @@ func (c *Conn) inflate(m *assembly) ([]byte, error) {
 
 // gather reads the rest of a large frame straight to where it is wanted, as much as comes at once.
 func (c *Conn) gather(ctx context.Context) error {
-	in, m := &c.in, &c.in.msg
+	in, m := c.in, &c.in.msg
 	for m.begun && in.r == in.w && in.parser.Pending() >= int64(len(in.buf)) {
 		if len(m.data) == cap(m.data) {
 			grown := make([]byte, len(m.data), max(int(min(in.parser.Pending()+int64(len(m.data)), 64<<10)), 2*len(m.data)))
@@ -193,7 +196,7 @@ func (c *Conn) gather(ctx context.Context) error {
 
 // next returns the next piece of a message. Control frames before it are dealt with.
 func (c *Conn) next(ctx context.Context) (wsproto.Event, error) {
-	in := &c.in
+	in := c.in
 	for {
 		if err := in.failure(); err != nil {
 			return wsproto.Event{}, err
@@ -248,7 +251,7 @@ func (c *Conn) fill(ctx context.Context, p []byte) (n int, err error) {
 
 // interruptible makes reads fail when ctx ends, until the returned function is called, which reports whether it did.
 func (c *Conn) interruptible(ctx context.Context) (stop func() bool) {
-	if ctx.Done() == nil || ctx == c.ctx {
+	if ctx.Done() == nil || ctx == c.Context() {
 		return never
 	}
 	done := make(chan struct{})

@@ -106,7 +106,7 @@ func (r *messageReader) more(ctx context.Context) error {
 
 // inflated reads from a compressed message.
 func (r *messageReader) inflated(p []byte) (int, error) {
-	in := &r.c.in
+	in := r.c.in
 	n, err := in.inflater.Read(p)
 	r.size += int64(n)
 	switch {

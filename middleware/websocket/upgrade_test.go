@@ -161,7 +161,7 @@ func TestNew_RefusesWhatIsNoHandshake(t *testing.T) {
 
 func TestNew_PanicsOnMistakes(t *testing.T) {
 	for name, cfg := range map[string]websocket.Config{
-		"Handler is nil":          {},
+		"there is no Handler":     {},
 		"ReadLimit is negative":   {Handler: echo, ReadLimit: -1},
 		"OriginPatterns":          {Handler: echo, OriginPatterns: []string{"[a"}},
 		"Subprotocols":            {Handler: echo, Subprotocols: []string{"a b"}},

@@ -28,9 +28,13 @@ const (
 type output struct {
 	deflate  bool
 	takeover bool
-	bits     int
+	bits     uint8
+	context  *deflateContext // with takeover
+}
 
-	mu     sync.Mutex // guards window, and the order of messages with takeover
+// deflateContext is what messages refer to that are compressed with takeover.
+type deflateContext struct {
+	mu     sync.Mutex // guards window, and the order of messages
 	window wsproto.Window
 }
 
@@ -80,7 +84,7 @@ func (c *Conn) wait(ctx context.Context, try func() error) error {
 		case <-c.member.Room():
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-c.flushed:
+		case <-c.finished():
 			return ErrClosed
 		}
 		if err := try(); !errors.Is(err, ErrBacklog) {
@@ -97,7 +101,7 @@ func (c *Conn) send(t MessageType, data []byte) (Outcome, error) {
 		}
 		buf := buffers.Get().(*[]byte)
 		defer buffers.Put(buf)
-		z := wsproto.AppendDeflate((*buf)[:0], data, nil, c.out.bits, c.cfg.Compression.Level)
+		z := wsproto.AppendDeflate((*buf)[:0], data, nil, int(c.out.bits), c.cfg.Compression.Level)
 		if cap(z) <= 4*piece {
 			*buf = z[:0]
 		}
@@ -110,6 +114,9 @@ func (c *Conn) send(t MessageType, data []byte) (Outcome, error) {
 
 // sendInContext is send where the peer's context goes on with this message, so that it must not be lost.
 func (c *Conn) sendInContext(t MessageType, data []byte) (Outcome, error) {
+	if c.manned == nil { // a shard sends
+		return outcome(false, c.enqueue(t, data))
+	}
 	claimed := c.pipe.claim()
 	err := c.enqueue(t, data)
 	sent := claimed && c.pipe.run()
@@ -117,10 +124,11 @@ func (c *Conn) sendInContext(t MessageType, data []byte) (Outcome, error) {
 }
 
 func (c *Conn) enqueue(t MessageType, data []byte) error {
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
+	in := c.out.context
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	f := c.header(t, true)
-	z := wsproto.AppendDeflate(make([]byte, wsproto.MaxHeader), data, c.out.window.Bytes(), c.out.bits, c.cfg.Compression.Level)
+	z := wsproto.AppendDeflate(make([]byte, wsproto.MaxHeader), data, in.window.Bytes(), int(c.out.bits), c.cfg.Compression.Level)
 	n := len(z) - wsproto.MaxHeader
 	frame := z[wsproto.MaxHeader-f.HeaderLen(n):]
 	f.AppendHeader(frame[:0], n)
@@ -130,7 +138,7 @@ func (c *Conn) enqueue(t MessageType, data []byte) error {
 	if err := c.member.Send(frame); err != nil {
 		return err
 	}
-	c.out.window.Keep(data, c.out.bits)
+	in.window.Keep(data, int(c.out.bits))
 	return nil
 }
 
@@ -144,7 +152,7 @@ func (c *Conn) header(t MessageType, compressed bool) wsproto.Frame {
 
 // frame sends one frame. It does not keep payload.
 func (c *Conn) frame(f wsproto.Frame, payload []byte) (Outcome, error) {
-	if n := f.HeaderLen(len(payload)) + len(payload); n <= piece && c.pipe.raw != nil {
+	if n := f.HeaderLen(len(payload)) + len(payload); n <= piece && c.manned != nil && c.pipe.raw != nil {
 		buf := buffers.Get().(*[]byte)
 		b := wsproto.AppendFrame((*buf)[:0], f, payload)
 		sent, tried, err := c.pipe.try(b)
@@ -159,6 +167,9 @@ func (c *Conn) frame(f wsproto.Frame, payload []byte) (Outcome, error) {
 
 // sendFrame queues a frame, which is kept.
 func (c *Conn) sendFrame(frame []byte) (Outcome, error) {
+	if c.manned == nil { // a shard sends
+		return outcome(false, c.member.Send(frame))
+	}
 	return outcome(c.pipe.queue(frame))
 }
 
@@ -175,10 +186,20 @@ func outcome(sent bool, err error) (Outcome, error) {
 }
 
 // BufferedAmount is how many bytes wait for the connection.
-func (c *Conn) BufferedAmount() int { return c.pipe.buffered() }
+func (c *Conn) BufferedAmount() int {
+	if c.manned == nil {
+		return c.member.Queued()
+	}
+	return c.pipe.buffered()
+}
 
 // Drained returns a channel that is closed when the connection has taken all that was sent, or takes no more.
-func (c *Conn) Drained() <-chan struct{} { return c.pipe.whenDrained() }
+func (c *Conn) Drained() <-chan struct{} {
+	if c.manned == nil {
+		return c.member.Drained()
+	}
+	return c.pipe.whenDrained()
+}
 
 // Flush waits until the connection has taken all that was sent. It returns the cause of ctx if that ends first.
 func (c *Conn) Flush(ctx context.Context) error {

@@ -1,5 +1,5 @@
-// Package browser looks at the demo and at examples with a real browser: it holds no code but tests and the scripts that
-// they run. The scripts need Node.js, Debian's Chromium and what "npm ci" installs here.
+// Package browser looks at the demo and the examples with a real browser: it holds no code but its tests and the scripts
+// that they run. A script needs Node.js, Debian's Chromium and what "npm ci" installs here.
 package browser
 
 import (
@@ -94,7 +94,7 @@ func requireBrowser(t *testing.T) (chromium string) {
 	return ""
 }
 
-// demo is a running demo of this repository.
+// demo is a running command of this repository.
 type demo struct {
 	url     string
 	process *os.Process
@@ -104,11 +104,17 @@ type demo struct {
 // startDemo builds cmd/celeris and starts its demo on a free port.
 func startDemo(t *testing.T) demo {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "celeris")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/goceleris/celeris/cmd/celeris").CombinedOutput(); err != nil {
+	return start(t, "github.com/goceleris/celeris/cmd/celeris", "demo", "-addr", "127.0.0.1:0")
+}
+
+// start builds a command of this repository and starts it; it has to print its URL.
+func start(t *testing.T, pkg string, args ...string) demo {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "command")
+	if out, err := exec.Command("go", "build", "-o", binary, pkg).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	command := exec.Command(binary, "demo", "-addr", "127.0.0.1:0")
+	command := exec.Command(binary, args...)
 	command.Stderr = os.Stderr
 	output, input, err := os.Pipe()
 	if err != nil {
@@ -133,7 +139,7 @@ func startDemo(t *testing.T) demo {
 			return demo{url, command.Process, ended}
 		}
 	}
-	t.Fatalf("the demo printed no URL: %v", cmp.Or(lines.Err(), io.ErrUnexpectedEOF))
+	t.Fatalf("the command printed no URL: %v", cmp.Or(lines.Err(), io.ErrUnexpectedEOF))
 	return demo{}
 }
 

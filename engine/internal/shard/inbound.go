@@ -2,6 +2,7 @@ package shard
 
 import (
 	"bytes"
+	"math"
 	"sync/atomic"
 
 	"github.com/goceleris/celeris/engine"
@@ -19,14 +20,38 @@ type inbound struct {
 	asked   instant // when it was asked for a sign of life that has not come yet, or 0
 	paused  bool
 	enough  bool
-	listed  bool // among the shard's readers
+	listed  bool    // among the shard's readers
+	spoke   bool    // what was said went out last
+	until   instant // when the owner has to have finished that has had enough
 	resumed atomic.Bool
+	said    atomic.Pointer[[]byte]
 }
 
 // Resume implements [park.Driver].
 func (s *Stream) Resume() {
 	if s.in != nil {
 		s.in.resumed.Store(true)
+		s.shard.ready(s)
+	}
+}
+
+// Say implements [park.Driver].
+func (s *Stream) Say(frame []byte) {
+	if s.in != nil {
+		s.in.said.Store(&frame)
+		s.shard.ready(s)
+	}
+}
+
+// say takes what was said, but not twice in a row: a peer that has much to be answered can't keep the rest from it.
+func (s *Stream) say() {
+	in := s.in
+	if len(s.rest) > 0 || s.finished || in.said.Load() == nil {
+		return
+	}
+	if in.spoke = !in.spoke; in.spoke {
+		s.rest = *in.said.Swap(nil)
+	} else {
 		s.shard.ready(s)
 	}
 }
@@ -83,9 +108,13 @@ func (s *Stream) listen(now instant) {
 			in.enough, in.rest = true, nil
 			if s.state == parting {
 				s.hangUp(now)
-			} else {
-				s.drain(now)
+				return
 			}
+			if in.until = math.MaxInt64; s.pace.Parting > 0 {
+				in.until = now.add(s.pace.Parting)
+			}
+			s.shard.wheel.hang(&s.timer, s.next(now))
+			s.drain(now)
 			return
 		case next == park.Pause && s.state != parting:
 			if len(in.rest) > 0 {
@@ -116,6 +145,10 @@ func (s *Stream) gone() {
 func (s *Stream) keepAlive(now instant) {
 	in := s.in
 	switch {
+	case in.enough:
+		if now >= in.until {
+			s.end(engine.ErrPeerGone)
+		}
 	case in.waits(s.pace):
 		if now.sub(in.asked) >= s.pace.Patience {
 			s.end(park.ErrSilent)
@@ -133,6 +166,9 @@ func (in *inbound) waits(pace *park.Pace) bool {
 
 // next is when keepAlive has something to do.
 func (in *inbound) next(pace *park.Pace) instant {
+	if in.enough {
+		return in.until
+	}
 	if in.waits(pace) {
 		return in.asked.add(pace.Patience)
 	}

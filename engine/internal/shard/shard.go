@@ -245,6 +245,9 @@ func (s *Shard) prepare(st *Stream, now instant) {
 	if st.refused {
 		return
 	}
+	if st.in != nil {
+		st.say()
+	}
 	p := &s.plans[len(s.ops)]
 	status := fanout.More
 	if len(st.rest) > 0 {

@@ -101,7 +101,7 @@ func (Bubbles) RunFaults(t *testing.T, open func(t *testing.T) (sse.ReplayStore,
 // where runs a clause.
 type where func(t *testing.T, f func(t *testing.T))
 
-func plain(t *testing.T, f func(t *testing.T)) { f(t) } //nolint:thelper // what it calls is the test
+func plain(t *testing.T, f func(t *testing.T)) { f(t) }
 
 func run(t *testing.T, in where, open func(t *testing.T) sse.ReplayStore) {
 	t.Helper()

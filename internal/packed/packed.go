@@ -1,4 +1,5 @@
-package sse
+// Package packed keeps requests in few bytes.
+package packed
 
 import (
 	"context"
@@ -10,13 +11,13 @@ import (
 	"strings"
 )
 
-// packed is a request in a few bytes: a parked stream keeps its request for as long as it lives, and few ever look at it.
+// Request is a request in a few bytes: a parked stream keeps its request for as long as it lives, and few ever look at it.
 // It holds fields, each behind its length.
-type packed string
+type Request string
 
-// pack packs a request without a body that was received on a connection with that local address. It is not ok for one
+// Pack packs a request without a body that was received on a connection with that local address. It is not ok for one
 // that has been parsed further than that.
-func pack(r *http.Request, local net.Addr) (_ packed, ok bool) {
+func Pack(r *http.Request, local net.Addr) (_ Request, ok bool) {
 	if r.Method != http.MethodGet || r.Form != nil || r.PostForm != nil || r.MultipartForm != nil || r.TLS != nil ||
 		r.ContentLength != 0 || len(r.Trailer) > 0 || len(r.TransferEncoding) > 0 {
 		return "", false
@@ -51,7 +52,7 @@ func pack(r *http.Request, local net.Addr) (_ packed, ok bool) {
 			add(name, v)
 		}
 	}
-	return packed(b), true
+	return Request(b), true
 }
 
 func sameURL(a, b *url.URL) bool {
@@ -61,7 +62,7 @@ func sameURL(a, b *url.URL) bool {
 }
 
 // field takes the first field off.
-func field(p *packed) string {
+func field(p *Request) string {
 	var n uint64
 	for shift := 0; ; shift += 7 {
 		c := (*p)[0]
@@ -75,17 +76,17 @@ func field(p *packed) string {
 	return s
 }
 
-// remoteAddr is the first field.
-func (p packed) remoteAddr() string { return field(&p) }
+// RemoteAddr is that of the request. It costs little: it is the first field.
+func (p Request) RemoteAddr() string { return field(&p) }
 
-// context is what the request's context had of its connection, on top of origin.
-func (p packed) context(origin context.Context) context.Context {
+// Context is what the request's context had of its connection, on top of origin.
+func (p Request) Context(origin context.Context) context.Context {
 	field(&p)
 	return context.WithValue(origin, http.LocalAddrContextKey, unpackAddr(field(&p)))
 }
 
-// request unpacks the request.
-func (p packed) request(ctx context.Context) *http.Request {
+// Unpack unpacks the request.
+func (p Request) Unpack(ctx context.Context) *http.Request {
 	r := &http.Request{Method: http.MethodGet, Header: make(http.Header), Body: http.NoBody, RemoteAddr: field(&p)}
 	field(&p)
 	r.Proto, r.Close, r.RequestURI = field(&p), field(&p) != "", field(&p)

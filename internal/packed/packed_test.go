@@ -1,4 +1,4 @@
-package sse
+package packed
 
 import (
 	"context"
@@ -60,19 +60,19 @@ func TestPack_KeepsTheRequest(t *testing.T) {
 		r.Header = http.Header{"Accept": {"text/event-stream", "*/*"}, "Cookie": {"a=b"}, "X-Empty": {""}}
 		mux.ServeHTTP(httptest.NewRecorder(), r)
 		got.RequestURI, got.Close = target, !got.Close && target == "/"
-		p, ok := pack(got, someAddr)
+		p, ok := Pack(got, someAddr)
 		if !ok {
 			t.Fatalf("%s can't be packed", target)
 		}
-		back := p.request(context.WithValue(t.Context(), http.ServerContextKey, 7))
+		back := p.Unpack(context.WithValue(t.Context(), http.ServerContextKey, 7))
 		if diff := same(got, back); diff != "" {
 			t.Errorf("%s: %s", target, diff)
 		}
 		if back.Context().Value(http.ServerContextKey) != 7 || back.Body == nil {
 			t.Errorf("%s: without its context or body", target)
 		}
-		if p.remoteAddr() != got.RemoteAddr {
-			t.Errorf("remote address %q", p.remoteAddr())
+		if p.RemoteAddr() != got.RemoteAddr {
+			t.Errorf("remote address %q", p.RemoteAddr())
 		}
 	}
 }
@@ -81,8 +81,8 @@ func TestPack_KeepsRewrittenURLs(t *testing.T) {
 	r := httptest.NewRequest("GET", "/api/x?y=1", nil)
 	r.RequestURI = "/api/x?y=1"
 	r.URL = &url.URL{Path: "/x", RawQuery: "y=1"} // as http.StripPrefix leaves it
-	p, ok := pack(r, someAddr)
-	if diff := same(r, p.request(t.Context())); !ok || diff != "" {
+	p, ok := Pack(r, someAddr)
+	if diff := same(r, p.Unpack(t.Context())); !ok || diff != "" {
 		t.Errorf("packed %v, %s", ok, diff)
 	}
 }
@@ -93,8 +93,8 @@ func TestPack_KeepsTheLocalAddress(t *testing.T) {
 		&net.TCPAddr{IP: net.ParseIP("fe80::1"), Port: 1, Zone: "eth0"},
 		&net.UnixAddr{Net: "unix", Name: "/run/t/u.sock"},
 	} {
-		p, _ := pack(httptest.NewRequest("GET", "/", nil), want)
-		got, _ := p.context(t.Context()).Value(http.LocalAddrContextKey).(net.Addr)
+		p, _ := Pack(httptest.NewRequest("GET", "/", nil), want)
+		got, _ := p.Context(t.Context()).Value(http.LocalAddrContextKey).(net.Addr)
 		if got == nil || got.String() != want.String() || got.Network() != want.Network() {
 			t.Errorf("got %v, want %v", got, want)
 		}
@@ -120,7 +120,7 @@ func TestPack_LeavesOthersAlone(t *testing.T) {
 		"POST":                    post, "parsed": parsed,
 		"without a path": rewritten(""), "path like a host": rewritten("//host/x"), "path like a scheme": rewritten("a:b"),
 	} {
-		if _, ok := pack(r, someAddr); ok {
+		if _, ok := Pack(r, someAddr); ok {
 			t.Errorf("%s: packed, though something would be lost", name)
 		}
 	}
@@ -138,11 +138,11 @@ func FuzzPack(f *testing.F) {
 			Method: "GET", URL: u, RequestURI: uri, Host: host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 			Header: http.Header{name: {value, ""}}, RemoteAddr: "1.2.3.4:5",
 		}
-		p, ok := pack(r, someAddr)
+		p, ok := Pack(r, someAddr)
 		if !ok {
 			t.Fatal("can't be packed")
 		}
-		if diff := same(r, p.request(t.Context())); diff != "" {
+		if diff := same(r, p.Unpack(t.Context())); diff != "" {
 			t.Error(diff)
 		}
 	})
