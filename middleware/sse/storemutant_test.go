@@ -29,7 +29,7 @@ func TestStoreMutants_OfTheCore(t *testing.T) {
 // storeMutants are rules of this package, switched off one at a time.
 var storeMutants = []mutant.Mutant{
 	{Name: "answers go into the log as they come", Edits: []mutant.Edit{
-		{"mirror.go", "		if old := m.early[p]; old != nil {", "		p = m.head\n		if old := m.early[p]; old != nil {"}}},
+		{"mirrorappend.go", "		if old := m.early[p]; old != nil {", "		p = m.head\n		if old := m.early[p]; old != nil {"}}},
 	{Name: "nobody follows the store", Edits: []mutant.Edit{
 		{"keeper.go", "	if m.follower == nil {\n		<-ctx.Done()", "	if true {\n		<-ctx.Done()"}}},
 	{Name: "every process has its epoch", Edits: []mutant.Edit{
@@ -37,25 +37,25 @@ var storeMutants = []mutant.Mutant{
 	{Name: "the past of a process begins with it", Edits: []mutant.Edit{
 		{"mirror.go", "fc.Epoch, fc.Floor, fc.Source = epoch, m.head", "fc.Epoch, fc.Floor, fc.Source = epoch, 0"}}},
 	{Name: "a store that went back is not noticed", Edits: []mutant.Edit{
-		{"keeper.go", "case replaced, was.lost, was.fell && head == was.head:", "case false:"}}},
+		{"compare.go", "case replaced, was.lost, was.fell && head == was.head:", "case false:"}}},
 	{Name: "a store is not looked at again", Edits: []mutant.Edit{
-		{"keeper.go", "if replaced || !p.known || p.epoch != epoch {", "if true {"}}},
+		{"compare.go", "if replaced || !p.known || p.epoch != epoch {", "if true {"}}},
 	{Name: "new appends hide what was lost", Env: "SSE_SEEDS=3000", Edits: []mutant.Edit{
-		{"keeper.go", "range []place{mark, was}", "range []place{was}"}}},
+		{"compare.go", "range []place{mark, was}", "range []place{was}"}}},
 	{Name: "a position that is given twice is taken", Env: "SSE_SEEDS=1500", Edits: []mutant.Edit{
-		{"mirror.go", "		if known && d == entry.digest {", "		if true {"}}},
+		{"mirrorappend.go", "		if known && d == entry.digest {", "		if true {"}}},
 	{Name: "memory forgets what is not stored", Edits: []mutant.Edit{
-		{"mirror.go", "	m.core.Keep(stored)", "	m.core.Keep(1 << 63)"}}},
+		{"mirrorappend.go", "	m.core.Keep(stored)", "	m.core.Keep(1 << 63)"}}},
 	{Name: "a lost answer is lost", Edits: []mutant.Edit{
-		{"mirror.go", "		m.unknown++\n		m.fill()\n	} else if", "		m.unknown++\n	} else if"}}},
+		{"mirrorappend.go", "		m.unknown++\n		m.fill()\n	} else if", "		m.unknown++\n	} else if"}}},
 	{Name: "a gap waits for ever", Edits: []mutant.Edit{
-		{"mirror.go", "		if m.waiting = false; len(m.early) > 0 {", "		if m.waiting = false; false {"}}},
+		{"mirrormerge.go", "		if m.waiting = false; len(m.early) > 0 {", "		if m.waiting = false; false {"}}},
 	{Name: "a gap is read at once", Edits: []mutant.Edit{
-		{"mirror.go", "case m.inflight == 0 && m.follower == nil:", "case true:"}}},
+		{"mirrormerge.go", "case m.inflight == 0 && m.follower == nil:", "case true:"}}},
 	{Name: "what went out without the store leaves no mark", Edits: []mutant.Edit{
-		{"mirror.go", "		m.missed = true\n		return true, nil", "		return true, nil"}, {"mirror.go", "m.missed = m.missed || live", ""}}},
+		{"mirrorappend.go", "		m.missed = true\n		return true, nil", "		return true, nil"}, {"mirrorappend.go", "m.missed = m.missed || live", ""}}},
 	{Name: "a backlog has no bound", Edits: []mutant.Edit{
-		{"mirror.go", "m.bytes > 0 && m.bytes+size > m.cfg.backlog", "false"}}},
+		{"mirrorappend.go", "m.bytes > 0 && m.bytes+size > m.cfg.backlog", "false"}}},
 	{Name: "a store is not flushed", Edits: []mutant.Edit{
 		{"brokerstore.go", "if err = f.Flush(ctx); err != nil {", "if false {"}}},
 	{Name: "a newer epoch is taken for an old one", Env: "SSE_SEEDS=3000", Edits: []mutant.Edit{
