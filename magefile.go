@@ -106,22 +106,15 @@ func Bench(ctx context.Context) error {
 // BenchcmpSSE compares the delivery of server-sent events with other servers and a floor in C, in under ten minutes,
 // and writes docs/benchmarks.md anew. BENCHCMP_SUBS is the number of streams (1000), BENCHCMP_COUNT that of rounds (16;
 // if it is set, nothing is cut short because of the time), BENCHCMP_BENCHTIME the length of a visit (250ms).
-func BenchcmpSSE(ctx context.Context) error {
-	dir, err := os.MkdirTemp("", "benchcmp")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	root, err := filepath.Abs(".")
-	if err != nil {
-		return err
-	}
-	program := filepath.Join(dir, "benchcmp_sse")
-	if err := run(ctx, "test/benchcmp_sse", "go", "build", "-o", program, "."); err != nil {
-		return err
-	}
-	return run(ctx, ".", program, root)
-}
+func BenchcmpSSE(ctx context.Context) error { return benchcmp(ctx, "benchcmp_sse") }
+
+// BenchcmpWS compares WebSockets with other servers and a floor in C. Its last line is BENCHCMP_WS and the figures; the
+// variables are those of BenchcmpSSE, with 10 rounds.
+func BenchcmpWS(ctx context.Context) error { return benchcmp(ctx, "benchcmp_ws") }
+
+// TestAutobahn has the fuzzing client of the Autobahn|Testsuite try the WebSocket server on every engine. It takes wstest
+// or Docker, and says so where there is neither.
+func TestAutobahn(ctx context.Context) error { return run(ctx, ".", "go", "run", "./test/autobahn") }
 
 // Fuzz runs each fuzz target that matches FUZZ (all) in PKG (./...) for FUZZTIME (20s).
 func Fuzz(ctx context.Context) error {
@@ -176,6 +169,28 @@ func Soak(ctx context.Context) error {
 	return nil
 }
 
+// Chaos takes three brokers on one Redis apart while CHAOS_CLIENTS (100) clients read CHAOS_EVENTS (50000) events, and fails
+// if one of them missed something, got something twice or was told of a loss that was none. CHAOS_SEED repeats the
+// choices of a run; CHAOS_MUTANT (resync, skip or repeat) shows that a server which goes wrong is caught. Its last line
+// is CHAOS and the figures. It takes about a minute.
+func Chaos(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "chaos")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "chaos.test") // go test would add a line behind the last one
+	if err := run(ctx, ".", "go", "test", "-c", "-o", program, "./test/chaos"); err != nil {
+		return err
+	}
+	size := []string{"CHAOS_EVENTS=" + env("CHAOS_EVENTS", "50000"), "CHAOS_CLIENTS=" + env("CHAOS_CLIENTS", "100")}
+	if err := runWith(ctx, size, "test/chaos", program, "-test.run=^TestChaos$", "-test.v", "-test.timeout=10m"); err != nil {
+		os.RemoveAll(dir)
+		os.Exit(1) // a returned error would be printed behind the last line
+	}
+	return nil
+}
+
 // Demo runs the live page.
 func Demo(ctx context.Context) error { return run(ctx, ".", "go", "run", "./cmd/celeris", "demo") }
 
@@ -201,6 +216,24 @@ func Vuln(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// benchcmp builds a benchmark of test and runs it.
+func benchcmp(ctx context.Context, name string) error {
+	dir, err := os.MkdirTemp("", "benchcmp")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	root, err := filepath.Abs(".")
+	if err != nil {
+		return err
+	}
+	program := filepath.Join(dir, name)
+	if err := run(ctx, filepath.Join("test", name), "go", "build", "-o", program, "."); err != nil {
+		return err
+	}
+	return run(ctx, ".", program, root)
 }
 
 func setup(ctx context.Context, race bool) error {

@@ -31,12 +31,13 @@ type box struct {
 	bytes   int  // of it
 	waits   bool // callbacks have not begun
 	paused  bool
-	running bool        // somebody handles messages
-	opened  bool        // OnOpen was called
-	mute    bool        // OnMessage is called no more
-	last    *CloseError // the peer's close frame, not answered yet
-	why     error       // why nothing is read any more
-	over    bool        // the connection is closed
+	running bool           // somebody handles messages
+	opened  bool           // OnOpen was called
+	mute    bool           // OnMessage is called no more
+	last    *CloseError    // the peer's close frame, not answered yet
+	bad     *ProtocolError // what the peer did wrong, not answered yet
+	why     error          // why nothing is read any more
+	over    bool           // the connection is closed
 	end     *engine.End
 	done    chan struct{} // closed when it is over; nil until somebody asks
 }
@@ -234,7 +235,7 @@ func (b *box) begin(d driver) {
 	b.schedule()
 }
 
-// violated closes a connection whose peer broke the protocol.
+// violated closes a connection whose peer broke the protocol, behind what it said before.
 func (b *box) violated(err error) park.Reading {
 	e, ok := errors.AsType[*ProtocolError](err)
 	if !ok {
@@ -242,8 +243,9 @@ func (b *box) violated(err error) park.Reading {
 	}
 	b.mu.Lock()
 	b.fail(e)
+	b.bad = e
+	b.schedule()
 	b.mu.Unlock()
-	b.conn.shut(&CloseError{Code: e.Code, Reason: e.Reason, Local: true}, e)
 	return park.Enough
 }
 
@@ -364,6 +366,11 @@ func (b *box) step() bool {
 		b.last = nil
 		b.mu.Unlock()
 		c.shut(&CloseError{Code: e.Code}, e) // RFC 6455 5.5.1: its code is echoed
+	case b.bad != nil:
+		e := b.bad
+		b.bad = nil
+		b.mu.Unlock()
+		c.shut(&CloseError{Code: e.Code, Reason: e.Reason, Local: true}, e)
 	case b.over:
 		b.mu.Unlock()
 		b.visit.tell()

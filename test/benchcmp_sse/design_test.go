@@ -35,7 +35,7 @@ func TestDesigns_DeliverWhatTheyAreGiven(t *testing.T) {
 					t.Error(err)
 				}
 			}()
-			next := follow(t, "http://"+r.server.addr+"/events/1")
+			next := follow(t, "http://"+r.server.Addr+"/events/1")
 			// The first event that arrives shows that the stream is subscribed.
 			var first int64
 			arrived := make(chan string, 1)
@@ -144,7 +144,7 @@ func TestRunner_CountsWhatAServerDrops(t *testing.T) {
 		if err := r.await(); err != nil {
 			t.Fatal(err)
 		}
-		s, err := r.server.stats()
+		s, err := r.server.Stats()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,8 @@
 package main
 
-import "errors"
+import (
+	"errors"
+)
 
 // warm is how many streams a process has before the idle ones come.
 const warm = 200
@@ -34,10 +36,10 @@ func (r *runner) rest() (Sample, error) {
 	if r.n == 0 {
 		return s, errors.New("no streams")
 	}
-	if err := r.server.ask("gc", "gc"); err != nil {
+	if err := r.server.Ask("gc", "gc"); err != nil {
 		return s, err
 	}
-	after, err := r.server.stats()
+	after, err := r.server.Stats()
 	if err != nil {
 		return s, err
 	}

@@ -2,8 +2,9 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"strings"
+
+	"github.com/goceleris/celeris/test/benchkit"
 )
 
 // parked is the design that our figures are about where one has to be named: what a server on Linux runs on.
@@ -15,20 +16,22 @@ func (r *Result) summary() string {
 	idle, stalled := r.scenario("idle"), r.scenario("stalled")
 	bestSingle, bestBurst := r.best(single, "cpu", isOurs), r.best(burst, "cpu", isOurs)
 	flusher := burst.Cells[r.best(burst, "cpu", isFlusher).Name]
-	connect := median(idle.Cells[parked].values("connect_cpu"))
-	peerConnect := median(idle.Cells[r.best(idle, "connect_cpu", isPeer).Name].values("connect_cpu"))
-	publish := func(scenario string) float64 { return median(r.scenario(scenario).Cells[parked].values("publish")) }
+	connect := benchkit.Median(idle.Cells[parked].values("connect_cpu"))
+	peerConnect := benchkit.Median(idle.Cells[r.best(idle, "connect_cpu", isPeer).Name].values("connect_cpu"))
+	publish := func(scenario string) float64 {
+		return benchkit.Median(r.scenario(scenario).Cells[parked].values("publish"))
+	}
 
 	var b strings.Builder
 	b.WriteString("BENCHCMP_SSE")
-	put := func(key string, value float64) { fmt.Fprintf(&b, " %s=%s", key, figure(value)) }
+	put := func(key string, value float64) { fmt.Fprintf(&b, " %s=%s", key, benchkit.Figure(value)) }
 	put("floor_ratio_epoll", ratio(single.Cells["celeris-epoll"], single.Cells["c-send"], "cpu"))
 	put("floor_ratio_iouring", ratio(single.Cells["celeris-iouring"], single.Cells["c-send"], "cpu"))
 	put("peer_ratio", ratio(single.Cells[r.best(single, "cpu", isPeer).Name], single.Cells[bestSingle.Name], "cpu"))
 	put("burst_floor_ratio", ratio(burst.Cells[bestBurst.Name], burst.Cells["c-coalesced"], "cpu"))
 	put("burst_peer_ratio", ratio(flusher, burst.Cells[bestBurst.Name], "cpu"))
-	put("idle_bytes", median(idle.Cells[parked].values("rss")))
-	put("idle_goroutines", median(idle.Cells[parked].values("goroutines")))
+	put("idle_bytes", benchkit.Median(idle.Cells[parked].values("rss")))
+	put("idle_goroutines", benchkit.Median(idle.Cells[parked].values("goroutines")))
 	put(fmt.Sprintf("publish_ns_%d", r.Settings.Few), publish("publish few"))
 	put(fmt.Sprintf("publish_ns_%d", r.Settings.Many), publish("publish many"))
 	put("stalled_effect", ratio(stalled.Cells[parked+stalledSuffix], stalled.Cells[parked], "cpu"))
@@ -37,8 +40,8 @@ func (r *Result) summary() string {
 	put("std_burst_peer_ratio", ratio(flusher, burst.Cells["celeris-std"], "cpu"))
 	put("connect_cpu_ms", connect*float64(r.Settings.Idle)/1e6)
 	put("connect_peer_ratio", peerConnect/connect)
-	put("publisher_late", median(overload.Cells[parked].values("late")))
-	put("publisher_late_peer", median(overload.Cells[r.best(overload, "late", isPeer).Name].values("late")))
+	put("publisher_late", benchkit.Median(overload.Cells[parked].values("late")))
+	put("publisher_late_peer", benchkit.Median(overload.Cells[r.best(overload, "late", isPeer).Name].values("late")))
 	return b.String()
 }
 
@@ -67,20 +70,4 @@ func (r *Result) counts(d design) Counts {
 		}
 	}
 	return sum
-}
-
-// figure writes a number with three digits that mean something; n/a if there is none.
-func figure(v float64) string {
-	switch {
-	case math.IsNaN(v) || math.IsInf(v, 0):
-		return "n/a"
-	case math.Abs(v) >= 100 || math.Abs(v-math.Round(v)) < 0.001:
-		return fmt.Sprintf("%.0f", v)
-	case math.Abs(v) >= 10:
-		return fmt.Sprintf("%.1f", v)
-	case math.Abs(v) >= 0.01:
-		return fmt.Sprintf("%.2f", v)
-	default:
-		return fmt.Sprintf("%.4f", v)
-	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/goceleris/celeris/test/benchkit"
 )
 
 // near is below which a lead means little: two processes with the same code have differed by as much.
@@ -63,9 +65,9 @@ func (b rival) write(ours float64, u unit) string {
 	case b.value <= 0:
 		return text
 	case ours/b.value < near:
-		return fmt.Sprintf("%s (%s×, near)", text, figure(ours/b.value))
+		return fmt.Sprintf("%s (%s×, near)", text, benchkit.Figure(ours/b.value))
 	}
-	return fmt.Sprintf("%s (%s×)", text, figure(ours/b.value))
+	return fmt.Sprintf("%s (%s×)", text, benchkit.Figure(ours/b.value))
 }
 
 // rivals returns the others that are below value.
@@ -83,7 +85,7 @@ func (r *Result) rivals(value float64, of func(design) float64) []rival {
 func (r *Result) stalledEffect(d design, metric string) float64 {
 	s := r.scenario("stalled")
 	if s.Cells[d.Name+stalledSuffix].Failed != "" {
-		return nothing
+		return benchkit.Nothing
 	}
 	return ratio(s.Cells[d.Name+stalledSuffix], s.Cells[d.Name], metric)
 }
@@ -92,7 +94,7 @@ func (r *Result) stalledEffect(d design, metric string) float64 {
 func (r *Result) lost(d design) float64 {
 	c := r.counts(d)
 	if c.Due == 0 {
-		return nothing
+		return benchkit.Nothing
 	}
 	return 100 * float64(c.Due-c.Delivered) / float64(c.Due)
 }

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"slices"
 	"time"
+
+	"github.com/goceleris/celeris/test/benchkit"
 )
 
 // bench is a run in progress.
@@ -141,7 +143,7 @@ func (m *matrix) closed(burst int) visit {
 			return errors.New("nothing was delivered")
 		}
 		s.Values["cpu"] = float64((after.server - before.server).Nanoseconds()) / events
-		s.Values["round"] = median(arrived)
+		s.Values["round"] = benchkit.Median(arrived)
 		s.Values["client"] = float64((after.client - before.client).Nanoseconds()) / events
 		return nil
 	}

@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/goceleris/celeris/test/benchkit"
+)
 
 // metric is one figure that designs are compared by; less is better.
 type metric struct {
@@ -26,7 +30,7 @@ var (
 )
 
 func (u unit) write(v float64) string {
-	text := figure(v / u.divisor)
+	text := benchkit.Figure(v / u.divisor)
 	if text == "n/a" || u.suffix == "" {
 		return text
 	}
@@ -61,5 +65,5 @@ func (r *Result) metrics() []metric {
 
 // value returns the figure for a design; not a number if there is none.
 func (r *Result) value(m metric, design string) float64 {
-	return quantile(r.scenario(m.scenario).Cells[design].values(m.name), m.q)
+	return benchkit.Quantile(r.scenario(m.scenario).Cells[design].values(m.name), m.q)
 }

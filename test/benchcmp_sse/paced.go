@@ -64,7 +64,7 @@ func (r *runner) pace(count int, interval time.Duration) (began time.Time, took 
 	paced := make(chan error, 1)
 	var begin, ns int64
 	go func() {
-		paced <- r.server.ask(fmt.Sprintf("pace %d %d %d", count, interval, wireSize), "paced %d %d", &begin, &ns)
+		paced <- r.server.Ask(fmt.Sprintf("pace %d %d %d", count, interval, wireSize), "paced %d %d", &begin, &ns)
 	}()
 	r.tally, err = r.fleet.Reach(r.group, r.number, late+time.Duration(count)*interval)
 	if failed := <-paced; failed != nil {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/goceleris/celeris/test/benchkit"
 )
 
 const (
@@ -99,10 +101,10 @@ net/http that are written to one after the other: no replay, no slow readers, no
 func (r *Result) remarks() []string {
 	notes := r.Notes
 	for _, d := range r.Designs {
-		idle := median(r.scenario("idle").Cells[d.Name].values("goroutines"))
+		idle := benchkit.Median(r.scenario("idle").Cells[d.Name].values("goroutines"))
 		if d.Kind == ours && d.Name != "celeris-std" && idle > 0.5 {
 			notes = append(notes, fmt.Sprintf("%s had %s goroutines for each idle stream: in this run its streams were not parked.",
-				d.Label, figure(idle)))
+				d.Label, benchkit.Figure(idle)))
 		}
 	}
 	return notes

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goceleris/celeris/test/benchkit"
 	"github.com/goceleris/celeris/test/loadgen"
 )
 
@@ -72,7 +73,7 @@ func (b *bench) fit() error {
 }
 
 func machine() Machine {
-	m := Machine{Cores: runtime.NumCPU(), Go: runtime.Version(), CC: compiler()}
+	m := Machine{Cores: runtime.NumCPU(), Go: runtime.Version(), CC: benchkit.Compiler()}
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range strings.Lines(string(b)) {
 			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {

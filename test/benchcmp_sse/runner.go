@@ -6,13 +6,14 @@ import (
 	"os/exec"
 	"time"
 
+	"github.com/goceleris/celeris/test/benchkit"
 	"github.com/goceleris/celeris/test/loadgen"
 )
 
 // runner is a design with its clients.
 type runner struct {
 	design
-	server *process
+	server *benchkit.Process
 	fleet  *loadgen.Fleet
 	group  loadgen.Group
 	topics int
@@ -25,7 +26,7 @@ type runner struct {
 
 	connectCPU  time.Duration // of the server
 	connectWall time.Duration
-	before      counters // without these streams
+	before      benchkit.Counters // without these streams
 	log         string
 }
 
@@ -45,13 +46,13 @@ const (
 )
 
 func startRunner(d design, l load, client func() *exec.Cmd) (*runner, error) {
-	server, err := startProcess(d.command())
+	server, err := benchkit.StartProcess(d.command())
 	if err != nil {
 		return nil, err
 	}
 	r := &runner{design: d, server: server, topics: max(l.topics, 1), n: l.n}
 	if r.fleet, err = loadgen.Start(client()); err != nil {
-		return nil, errors.Join(err, server.stop())
+		return nil, errors.Join(err, server.Stop())
 	}
 	if err := r.connect(l); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", d.Name, err), r.stop())
@@ -65,24 +66,24 @@ func (r *runner) connect(l load) error {
 	}
 	s := loadgen.Streams{Path: "/events/{topic}", Topics: r.topics, N: l.warm}
 	if l.warm > 0 {
-		if _, err := r.fleet.Open(r.server.addr, s); err != nil {
+		if _, err := r.fleet.Open(r.server.Addr, s); err != nil {
 			return err
 		}
 	}
-	if err := r.server.ask("gc", "gc"); err != nil {
+	if err := r.server.Ask("gc", "gc"); err != nil {
 		return err
 	}
 	var err error
-	if r.before, err = r.server.stats(); err != nil {
+	if r.before, err = r.server.Stats(); err != nil {
 		return err
 	}
 	begin := time.Now()
 	s.N = l.n
-	if r.group, err = r.fleet.Open(r.server.addr, s); err != nil {
+	if r.group, err = r.fleet.Open(r.server.Addr, s); err != nil {
 		return err
 	}
 	r.connectWall = time.Since(begin)
-	after, err := r.server.stats()
+	after, err := r.server.Stats()
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (r *runner) connect(l load) error {
 	r.log = after.Log
 	if l.stalled > 0 {
 		s.N, s.Stalled = l.stalled, true
-		if _, err := r.fleet.Open(r.server.addr, s); err != nil {
+		if _, err := r.fleet.Open(r.server.Addr, s); err != nil {
 			return err
 		}
 	}
@@ -125,7 +126,7 @@ func (r *runner) publish(count, size int) (time.Duration, error) {
 	var ns int64
 	r.number += int64(count)
 	r.due += int64(count) * int64(r.n)
-	err := r.server.ask(fmt.Sprintf("publish %d %d %d", count, r.topics, size), "published %d", &ns)
+	err := r.server.Ask(fmt.Sprintf("publish %d %d %d", count, r.topics, size), "published %d", &ns)
 	return time.Duration(ns), err
 }
 
@@ -143,14 +144,14 @@ func (r *runner) counts() Counts {
 }
 
 func (r *runner) stop() error {
-	return errors.Join(r.fleet.Close(), r.server.stop())
+	return errors.Join(r.fleet.Close(), r.server.Stop())
 }
 
 // usage is the processor time that server and client have used.
 type usage struct{ server, client time.Duration }
 
 func (r *runner) usage() (usage, error) {
-	c, err := r.server.stats()
+	c, err := r.server.Stats()
 	if err != nil {
 		return usage{}, err
 	}

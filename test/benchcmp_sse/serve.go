@@ -3,17 +3,13 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"runtime"
-	"runtime/debug"
 	"strconv"
-	"syscall"
 	"time"
 
+	"github.com/goceleris/celeris/test/benchkit"
 	"github.com/goceleris/celeris/test/loadgen"
 )
 
@@ -26,16 +22,6 @@ import (
 //	gc                          "gc", when what is free has gone back to the system
 //
 // SIZE is that of one event on the wire. Its data begins with its number in its topic.
-
-// counters is the answer to stats.
-type counters struct {
-	CPU        int64 `json:"cpu_ns"`
-	RSS        int64 `json:"rss"`
-	Goroutines int   `json:"goroutines"`
-	Dropped    int64 `json:"dropped"`
-	// Log is what the server says about how it runs.
-	Log string `json:"log,omitempty"`
-}
 
 // serve runs a design until in ends.
 func serve(name string, in io.Reader, out io.Writer) error {
@@ -113,9 +99,7 @@ func (c *controlled) obey(line string) (string, error) {
 	case "stats":
 		return c.stats()
 	case "gc":
-		runtime.GC()
-		runtime.GC()
-		debug.FreeOSMemory()
+		benchkit.Collect()
 		return "gc", nil
 	}
 	return "", fmt.Errorf("can't make sense of it")
@@ -134,27 +118,9 @@ func (c *controlled) publish(topic, size int) error {
 }
 
 func (c *controlled) stats() (string, error) {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		return "", fmt.Errorf("getrusage: %w", err)
-	}
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return "", err
-	}
-	var pages, resident int64
-	if _, err := fmt.Sscan(string(statm), &pages, &resident); err != nil {
-		return "", fmt.Errorf("statm: %w", err)
-	}
-	answer := counters{
-		CPU:        r.Utime.Nano() + r.Stime.Nano(),
-		RSS:        resident * int64(os.Getpagesize()),
-		Goroutines: runtime.NumGoroutine(),
-		Dropped:    c.srv.Dropped(),
-	}
+	answer := benchkit.Counters{Dropped: c.srv.Dropped()}
 	if s, ok := c.srv.(interface{ Log() string }); ok {
 		answer.Log = s.Log()
 	}
-	line, err := json.Marshal(answer)
-	return string(line), err
+	return answer.Line()
 }

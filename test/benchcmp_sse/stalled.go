@@ -40,7 +40,7 @@ func (r *runner) fill(bytes int) error {
 		r.due += int64(r.n)
 		var ns int64
 		command := fmt.Sprintf("publish 1 1 %d", fillSize)
-		if err := r.server.askWithin(stuck, command, "published %d", &ns); err != nil {
+		if err := r.server.AskWithin(stuck, command, "published %d", &ns); err != nil {
 			return fmt.Errorf("publishing stopped after %d KiB: %w", sent>>10, err)
 		}
 		t, err := r.fleet.Reach(r.group, r.number, stuck)

@@ -2,28 +2,10 @@ package main
 
 import (
 	"cmp"
-	"math"
 	"slices"
+
+	"github.com/goceleris/celeris/test/benchkit"
 )
-
-// nothing is what a figure is that was not measured.
-var nothing = math.NaN()
-
-// quantile returns a quantile of values, by linear interpolation between neighbours.
-func quantile(values []float64, q float64) float64 {
-	if len(values) == 0 {
-		return nothing
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	at := q * float64(len(sorted)-1)
-	low := int(at)
-	if low == len(sorted)-1 {
-		return sorted[low]
-	}
-	return sorted[low] + (at-float64(low))*(sorted[low+1]-sorted[low])
-}
-
-func median(values []float64) float64 { return quantile(values, 0.5) }
 
 // values returns all of a metric's values in a cell: one for each visit, or one for each event.
 func (c Cell) values(metric string) []float64 {
@@ -42,7 +24,7 @@ func (c Cell) byRound(metric string) map[int]float64 {
 	rounds := map[int]float64{}
 	for _, s := range c.Visits {
 		if v := (Cell{Visits: []Sample{s}}).values(metric); len(v) > 0 {
-			rounds[s.Round] = median(v)
+			rounds[s.Round] = benchkit.Median(v)
 		}
 	}
 	return rounds
@@ -58,7 +40,7 @@ func ratio(above, below Cell, metric string) float64 {
 			ratios = append(ratios, v/w)
 		}
 	}
-	return median(ratios)
+	return benchkit.Median(ratios)
 }
 
 // best returns the design with the lowest median of a metric among those wanted, the zero design if there is none.
@@ -73,7 +55,7 @@ func (r *Result) best(s Scenario, metric string, want func(design) bool) design 
 		return design{}
 	}
 	return slices.MinFunc(candidates, func(a, b design) int {
-		return cmp.Compare(median(s.Cells[a.Name].values(metric)), median(s.Cells[b.Name].values(metric)))
+		return cmp.Compare(benchkit.Median(s.Cells[a.Name].values(metric)), benchkit.Median(s.Cells[b.Name].values(metric)))
 	})
 }
 

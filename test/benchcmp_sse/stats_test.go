@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/goceleris/celeris/test/benchkit"
 )
 
 func visits(name string, values ...float64) []Sample {
@@ -24,11 +26,11 @@ func TestQuantile(t *testing.T) {
 		{[]float64{5, 1, 2, 4, 3}, 0.5, 3},
 		{[]float64{0, 10}, 0.99, 9.9},
 	} {
-		if got := quantile(row.values, row.q); math.Abs(got-row.want) > 1e-9 {
-			t.Errorf("quantile(%v, %v) = %v, want %v", row.values, row.q, got, row.want)
+		if got := benchkit.Quantile(row.values, row.q); math.Abs(got-row.want) > 1e-9 {
+			t.Errorf("benchkit.Quantile(%v, %v) = %v, want %v", row.values, row.q, got, row.want)
 		}
 	}
-	if got := quantile(nil, 0.5); !math.IsNaN(got) {
+	if got := benchkit.Quantile(nil, 0.5); !math.IsNaN(got) {
 		t.Errorf("of nothing: %v", got)
 	}
 }
@@ -78,8 +80,8 @@ func TestSummary_SaysWhatIsMissing(t *testing.T) {
 
 func TestFigure(t *testing.T) {
 	for v, want := range map[float64]string{0: "0", 2: "2", 1234.5: "1234", 12.34: "12.3", 1.234: "1.23", 0.00123: "0.0012", math.Inf(1): "n/a"} {
-		if got := figure(v); got != want {
-			t.Errorf("figure(%v) = %q, want %q", v, got, want)
+		if got := benchkit.Figure(v); got != want {
+			t.Errorf("benchkit.Figure(%v) = %q, want %q", v, got, want)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/goceleris/celeris/test/benchkit"
 )
 
 // table writes a Markdown table with one row for each design that has a figure in it.
@@ -21,10 +23,10 @@ func (r *Result) table(b *strings.Builder, head []string, cells func(d design) [
 // spread writes a median with the values that 10 % are below and above.
 func spread(values []float64, u unit) string {
 	if len(values) < 3 {
-		return u.write(median(values))
+		return u.write(benchkit.Median(values))
 	}
-	low, high := figure(quantile(values, 0.1)/u.divisor), figure(quantile(values, 0.9)/u.divisor)
-	return fmt.Sprintf("%s (%s–%s)", u.write(median(values)), low, high)
+	low, high := benchkit.Figure(benchkit.Quantile(values, 0.1)/u.divisor), benchkit.Figure(benchkit.Quantile(values, 0.9)/u.divisor)
+	return fmt.Sprintf("%s (%s–%s)", u.write(benchkit.Median(values)), low, high)
 }
 
 // tables writes all figures.
@@ -41,11 +43,11 @@ func (r *Result) tables() string {
 			return []string{
 				spread(cell("single", d).values("cpu"), nanoseconds),
 				times(ratio(cell("single", d), r.scenario("single").Cells["c-send"], "cpu")),
-				nanoseconds.write(median(cell("burst 10", d).values("cpu"))),
+				nanoseconds.write(benchkit.Median(cell("burst 10", d).values("cpu"))),
 				spread(cell("burst 100", d).values("cpu"), nanoseconds),
-				nanoseconds.write(median(cell("topics", d).values("cpu"))),
-				nanoseconds.write(median(cell("overload", d).values("cpu"))),
-				nanoseconds.write(median(cell("single", d).values("client"))),
+				nanoseconds.write(benchkit.Median(cell("topics", d).values("cpu"))),
+				nanoseconds.write(benchkit.Median(cell("overload", d).values("cpu"))),
+				nanoseconds.write(benchkit.Median(cell("single", d).values("client"))),
 			}
 		})
 	fmt.Fprintf(&b, "### Latency and overload\n\nFrom the time at which an event was due to when the first and the last of %d streams had it. "+
@@ -55,10 +57,12 @@ func (r *Result) tables() string {
 	r.table(&b, []string{"first p50", "first p99", "last p50", "last p99", "overload: last p50", "last p99", "publisher took"},
 		func(d design) []string {
 			calm, storm := cell("latency", d), cell("overload", d)
-			at := func(c Cell, list string, q float64) string { return milliseconds.write(quantile(c.values(list), q)) }
+			at := func(c Cell, list string, q float64) string {
+				return milliseconds.write(benchkit.Quantile(c.values(list), q))
+			}
 			return []string{
 				at(calm, "first", 0.5), at(calm, "first", 0.99), at(calm, "last", 0.5), at(calm, "last", 0.99),
-				at(storm, "last", 0.5), at(storm, "last", 0.99), times(median(storm.values("late"))),
+				at(storm, "last", 0.5), at(storm, "last", 0.99), times(benchkit.Median(storm.values("late"))),
 			}
 		})
 	fmt.Fprintf(&b, "### What publish costs its caller\n\nWall time of one call, all streams idle. In C it contains the sending.\n\n")
@@ -74,8 +78,8 @@ func (r *Result) tables() string {
 	r.table(&b, []string{"memory", "goroutines", "CPU to accept", "time to accept"}, func(d design) []string {
 		c := cell("idle", d)
 		return []string{
-			bytes.write(median(c.values("rss"))), figure(median(c.values("goroutines"))),
-			microseconds.write(median(c.values("connect_cpu"))), microseconds.write(median(c.values("connect_wall"))),
+			bytes.write(benchkit.Median(c.values("rss"))), benchkit.Figure(benchkit.Median(c.values("goroutines"))),
+			microseconds.write(benchkit.Median(c.values("connect_cpu"))), microseconds.write(benchkit.Median(c.values("connect_wall"))),
 		}
 	})
 	r.stalledTable(&b)
@@ -89,7 +93,7 @@ func (r *Result) stalledTable(b *strings.Builder) {
 		s.Stall, s.Fill>>20)
 	r.table(b, []string{"CPU, all read", "10 % stalled", "ratio", "time to all others, ratio"}, func(d design) []string {
 		with, without := r.scenario("stalled").Cells[d.Name+stalledSuffix], r.scenario("stalled").Cells[d.Name]
-		row := []string{nanoseconds.write(median(without.values("cpu"))), nanoseconds.write(median(with.values("cpu"))),
+		row := []string{nanoseconds.write(benchkit.Median(without.values("cpu"))), nanoseconds.write(benchkit.Median(with.values("cpu"))),
 			unit{1, "×"}.write(r.stalledEffect(d, "cpu")), unit{1, "×"}.write(r.stalledEffect(d, "round"))}
 		if with.Failed != "" {
 			row[1], row[2], row[3] = "**stopped**", "", ""

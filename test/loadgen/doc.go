@@ -24,5 +24,8 @@
 // number, and gaps and repetitions are counted. [Fleet.Watch] takes down when events arrive, [Fleet.Relax] keeps the
 // client out of the server's way, and [Fleet.CPU] tells what it costs itself.
 //
-// The client needs Linux. Streams are plain HTTP/1.1, and every event has one line of data.
+// WebSockets are opened with [Streams.WebSocket]; their messages are numbered, and [Fleet.Echo] has them speak.
+//
+// The client needs Linux. Streams are plain HTTP/1.1, and every event of one that is no WebSocket has one line
+// of data.
 package loadgen

@@ -17,16 +17,23 @@ type Streams struct {
 	N int
 	// Stalled streams have a small receive buffer and are never read again once they have begun.
 	Stalled bool
+	// WebSocket opens WebSockets: each text message begins with a number.
+	WebSocket bool
+	// Deflate offers permessage-deflate without context takeover. Numbers of compressed messages are not read: the next one
+	// is taken for granted, so none is ever missing, but fewer are delivered.
+	Deflate bool
 }
 
 // Open opens streams whose events begin with a number: 1, 2, 3 and so on, for each topic. It returns when each has the
 // head of its response. A response may be chunked or end with its connection. addr is an IPv4 address with a port.
 func (f *Fleet) Open(addr string, s Streams) (Group, error) {
-	stalled := 0
-	if s.Stalled {
-		stalled = 1
+	flags := 0
+	for i, set := range []bool{s.Stalled, s.WebSocket, s.Deflate} {
+		if set {
+			flags |= 1 << i
+		}
 	}
-	if _, err := f.ask("open %s %s %d %d %d", addr, s.Path, s.N, max(s.Topics, 1), stalled); err != nil {
+	if _, err := f.ask("open %s %s %d %d %d", addr, s.Path, s.N, max(s.Topics, 1), flags); err != nil {
 		return 0, fmt.Errorf("loadgen: open: %w", err)
 	}
 	f.groups++
@@ -59,6 +66,26 @@ func (f *Fleet) Reach(g Group, number int64, patience time.Duration) (Tally, err
 		return Tally{}, fmt.Errorf("loadgen: reach: %q: %w", answer, err)
 	}
 	return t, nil
+}
+
+// Echo has each WebSocket of a group send a message of size bytes, with the numbers from, from+1 and so on, and waits until
+// the echo of each has come to all before it sends the next, for half a minute at most.
+func (f *Fleet) Echo(g Group, from int64, count, size int) error {
+	for i := range int64(count) {
+		if _, err := f.ask("echo %d %d %d", g, from+i, size); err != nil {
+			return fmt.Errorf("loadgen: echo: %w", err)
+		}
+	}
+	return nil
+}
+
+// Align has all streams of a group count on from a number, whatever they have got. It is for messages whose numbers can't be
+// read, when none is under way.
+func (f *Fleet) Align(g Group, number int64) error {
+	if _, err := f.ask("align %d %d", g, number); err != nil {
+		return fmt.Errorf("loadgen: align: %w", err)
+	}
+	return nil
 }
 
 // Arrival is when a number was read: from the first and from the last stream that had it, and from how many.

@@ -16,6 +16,8 @@ type parser struct {
 	chunked  bool
 	chunk    chunk
 	numbered bool // events begin with a number
+	socket   bool // it is a WebSocket
+	frame    frame
 
 	opened     bool  // a position came
 	events     int32 // lines of data; of a numbered stream, those with a number
@@ -54,6 +56,9 @@ func (p *parser) feed(b []byte) error {
 		if err := p.head(start); err != nil {
 			return err
 		}
+	}
+	if p.socket {
+		return p.frames(b)
 	}
 	if !p.chunked {
 		p.body(b)
@@ -95,7 +100,11 @@ func (p *parser) cut(b []byte) (start, rest []byte) {
 func (p *parser) head(start []byte) error {
 	switch {
 	case p.state == inStatus:
-		if !bytes.HasPrefix(start, []byte("HTTP/1.1 200")) {
+		want := "HTTP/1.1 200"
+		if p.socket {
+			want = "HTTP/1.1 101"
+		}
+		if !bytes.HasPrefix(start, []byte(want)) {
 			return fmt.Errorf("the answer begins with %q", start)
 		}
 		p.state = inHead
@@ -137,6 +146,11 @@ func (p *parser) event(data []byte) {
 		p.notices++
 		return
 	}
+	p.count(number)
+}
+
+// count takes the number of an event.
+func (p *parser) count(number int64) {
 	p.events++
 	if number <= p.last {
 		p.duplicates++

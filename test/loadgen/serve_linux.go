@@ -67,6 +67,8 @@ type group struct {
 	begun    int
 	numbered bool
 	stalled  bool
+	socket   bool
+	deflate  bool
 	want     int64
 	reached  int // streams with exactly want events, or with the number want at least
 	watched  []Arrival
@@ -82,7 +84,7 @@ func (c *client) obey(line string) (string, error) {
 		return "", c.connect(addr, path, a, 1, group{})
 	}
 	if n, _ := fmt.Sscanf(line, "open %s %s %d %d %d", &addr, &path, &a, &b, &s); n == 5 {
-		return "", c.connect(addr, path, a, b, group{numbered: true, stalled: s != 0})
+		return "", c.connect(addr, path, a, b, group{numbered: true, stalled: s&1 != 0, socket: s&2 != 0, deflate: s&4 != 0})
 	}
 	if n, _ := fmt.Sscanf(line, "relax %d", &k); n == 1 {
 		return c.relax(time.Duration(k))
@@ -97,6 +99,15 @@ func (c *client) obey(line string) (string, error) {
 			return "", c.await(a, k)
 		case "reach":
 			return c.reach(a, k, time.Duration(m))
+		case "echo":
+			return "", c.echo(a, k, int(m))
+		case "align":
+			for i := range c.conns {
+				if c.conns[i].group == int32(a) {
+					c.conns[i].last = k
+				}
+			}
+			return "", nil
 		case "watch":
 			c.groups[a].from, c.groups[a].watched = k, make([]Arrival, m)
 			return "", nil
@@ -151,6 +162,23 @@ func (c *client) reach(i int, number int64, patience time.Duration) (string, err
 		}
 	}
 	return fmt.Sprintf(" %d %d %d %d %d", t.Reached, t.Delivered, t.Missing, t.Duplicates, t.Notices), nil
+}
+
+// echo sends a message on each connection of a group and waits for the echoes.
+func (c *client) echo(i int, number int64, size int) error {
+	g, message := &c.groups[i], said(number, size)
+	g.want, g.reached = number, 0
+	for k := range c.conns {
+		if k := &c.conns[k]; k.group == int32(i) {
+			if n, err := syscall.Write(int(k.fd), message); err != nil || n < len(message) {
+				return fmt.Errorf("wrote %d of %d bytes: %w", n, len(message), err)
+			}
+		}
+	}
+	if err := c.poll(patience, func() bool { return g.reached == g.size }); err != nil {
+		return fmt.Errorf("%d of %d echoes have come: %w", g.reached, g.size, err)
+	}
+	return nil
 }
 
 var errLate = errors.New("gave up waiting")

@@ -1,4 +1,4 @@
-package main
+package benchkit
 
 import (
 	"bufio"
@@ -11,19 +11,20 @@ import (
 	"time"
 )
 
-// process is a server under test, seen from the benchmark.
-type process struct {
+// Process is a server under test, seen from the benchmark.
+type Process struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
 	out     *os.File
 	answers *bufio.Reader
-	addr    string
+	Addr    string
 }
 
 // slowest is how long any command may take.
 const slowest = 60 * time.Second
 
-func startProcess(cmd *exec.Cmd) (*process, error) {
+// StartProcess starts a server and returns when it listens.
+func StartProcess(cmd *exec.Cmd) (*Process, error) {
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -40,15 +41,15 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 		out.Close()
 		return nil, err
 	}
-	p := &process{cmd: cmd, in: in, out: out, answers: bufio.NewReader(out)}
-	if _, err := fmt.Sscanf(p.read(slowest), "listening %s", &p.addr); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s did not begin to listen: %w", cmd.Args, err), p.stop())
+	p := &Process{cmd: cmd, in: in, out: out, answers: bufio.NewReader(out)}
+	if _, err := fmt.Sscanf(p.read(slowest), "listening %s", &p.Addr); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s did not begin to listen: %w", cmd.Args, err), p.Stop())
 	}
 	return p, nil
 }
 
 // read returns the next line, or what is wrong.
-func (p *process) read(patience time.Duration) string {
+func (p *Process) read(patience time.Duration) string {
 	_ = p.out.SetReadDeadline(time.Now().Add(patience))
 	line, err := p.answers.ReadString('\n')
 	if err != nil {
@@ -57,12 +58,13 @@ func (p *process) read(patience time.Duration) string {
 	return line
 }
 
-// ask sends a command and reads its answer into what format says.
-func (p *process) ask(command, format string, into ...any) error {
-	return p.askWithin(slowest, command, format, into...)
+// Ask sends a command and reads its answer into what format says.
+func (p *Process) Ask(command, format string, into ...any) error {
+	return p.AskWithin(slowest, command, format, into...)
 }
 
-func (p *process) askWithin(patience time.Duration, command, format string, into ...any) error {
+// AskWithin is Ask with another patience.
+func (p *Process) AskWithin(patience time.Duration, command, format string, into ...any) error {
 	if _, err := fmt.Fprintln(p.in, command); err != nil {
 		return fmt.Errorf("%s: %w", command, err)
 	}
@@ -74,8 +76,9 @@ func (p *process) askWithin(patience time.Duration, command, format string, into
 	return nil
 }
 
-func (p *process) stats() (counters, error) {
-	var c counters
+// Stats asks for the counters.
+func (p *Process) Stats() (Counters, error) {
+	var c Counters
 	if _, err := fmt.Fprintln(p.in, "stats"); err != nil {
 		return c, fmt.Errorf("stats: %w", err)
 	}
@@ -86,8 +89,8 @@ func (p *process) stats() (counters, error) {
 	return c, nil
 }
 
-// stop ends the process, at the latest by killing it: one that blocks for good doesn't read that it should end.
-func (p *process) stop() error {
+// Stop ends the process, at the latest by killing it: one that blocks for good doesn't read that it should end.
+func (p *Process) Stop() error {
 	p.in.Close()
 	defer p.out.Close()
 	kill := time.AfterFunc(2*time.Second, func() { _ = p.cmd.Process.Kill() })

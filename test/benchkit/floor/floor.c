@@ -3,6 +3,9 @@
 //
 //   floor send|coalesced|uring
 //
+// With -DWEBSOCKET the streams are WebSockets, on any path: events are text messages of size bytes, behind their header. What
+// comes on /echo goes back.
+//
 // It speaks the benchmark's control protocol on its standard input and output, as serve.go does. send makes one system
 // call for each event and stream, coalesced one for each burst and stream, uring puts these into batches.
 #define _GNU_SOURCE
@@ -27,7 +30,14 @@
 
 #define BATCH 256
 #define MAX_TOPICS 4096
+#ifdef WEBSOCKET
+// The answer to the key of RFC 6455 1.3, the only one that the benchmark's client has.
+#define HEAD "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+#define PATH "GET /ws/%ld"
+#else
+#define PATH "GET /events/%ld"
 #define HEAD "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n"
+#endif
 
 struct topic {
 	int *fds;
@@ -52,15 +62,44 @@ static int64_t now(clockid_t clock) {
 	return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
+static void room(size_t need) {
+	if (need > wire_room && !(wire = realloc(wire, wire_room = 2 * need)))
+		die("realloc");
+}
+
+#ifdef WEBSOCKET
+// head writes the header of a text message and returns its end.
+static size_t head(size_t at, size_t size) {
+	wire[at++] = (char)0x81;
+	if (size < 126) {
+		wire[at++] = (char)size;
+		return at;
+	}
+	int n = size < 1 << 16 ? 2 : 8;
+	wire[at++] = n == 2 ? 126 : 127;
+	while (n-- > 0)
+		wire[at++] = (char)((uint64_t)size >> 8 * n);
+	return at;
+}
+
+// compose appends a message of size bytes and returns its end.
+static size_t compose(size_t at, struct topic *t, size_t size) {
+	room(at + size + 64);
+	at = head(at, size);
+	int n = sprintf(wire + at, "%ld ", ++t->number);
+	memset(wire + at + n, 'x', size - n);
+	return at + size;
+}
+#else
 // compose appends an event of size bytes and returns its end.
 static size_t compose(size_t at, struct topic *t, size_t size) {
-	if (at + size + 64 > wire_room && !(wire = realloc(wire, wire_room = 2 * (at + size + 64))))
-		die("realloc");
+	room(at + size + 64);
 	int n = sprintf(wire + at, "data: %ld ", ++t->number);
 	memset(wire + at + n, 'x', size - 2 - n);
 	memcpy(wire + at + size - 2, "\n\n", 2);
 	return at + size;
 }
+#endif
 
 static void check(int fd, long sent, size_t want) {
 	if (sent != (long)want) {
@@ -228,17 +267,73 @@ static void obey(const char *line) {
 	fflush(stdout);
 }
 
+#ifdef WEBSOCKET
+// echo is a connection that gets back what it sends: whole messages of one frame each.
+struct echo {
+	unsigned char *buf;
+	size_t have, size;
+};
+
+static struct echo *echoes[1 << 20]; // by descriptor
+
+// answer reads what has come and sends back the messages that are whole.
+static void answer(int fd, struct echo *e) {
+	if (e->have + 4096 > e->size && !(e->buf = realloc(e->buf, e->size = 2 * e->size + 4096)))
+		die("realloc");
+	long r = recv(fd, e->buf + e->have, e->size - e->have, 0);
+	if (r <= 0) {
+		free(e->buf);
+		free(e);
+		echoes[fd] = NULL;
+		close(fd);
+		return;
+	}
+	e->have += r;
+	size_t at = 0, end = 0;
+	while (e->have - at >= 6) {
+		unsigned char *f = e->buf + at;
+		int n = (f[1] & 127) == 126 ? 2 : (f[1] & 127) == 127 ? 8 : 0;
+		if (e->have - at < 6 + (size_t)n)
+			break;
+		uint64_t len = n ? 0 : f[1] & 127;
+		for (int i = 0; i < n; i++)
+			len = len << 8 | f[2 + i];
+		if (e->have - at < 6 + n + len)
+			break;
+		unsigned char *key = f + 2 + n, *in = key + 4;
+		room(end + len + 16);
+		end = head(end, len);
+		for (uint64_t i = 0; i < len; i++)
+			wire[end + i] = in[i] ^ key[i & 3];
+		end += len;
+		at += 6 + n + len;
+	}
+	memmove(e->buf, e->buf + at, e->have -= at);
+	if (end)
+		check(fd, send(fd, wire, end, MSG_DONTWAIT | MSG_NOSIGNAL), end);
+}
+#endif
+
 // begin answers a request and makes its connection a stream of the topic it asks for.
 static void begin(int epoll, int fd) {
 	char request[2048];
 	long n = recv(fd, request, sizeof request - 1, 0), i = 0;
-	epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
 	if (n <= 0) {
 		close(fd);
 		return;
 	}
 	request[n] = 0;
-	if (sscanf(request, "GET /events/%ld", &i) != 1 || i < 0 || i >= MAX_TOPICS)
+#ifdef WEBSOCKET
+	if (!strncmp(request, "GET /echo ", 10)) {
+		struct echo *e = echoes[fd] = calloc(1, sizeof *e);
+		if (!e)
+			die("calloc");
+		check(fd, send(fd, HEAD, strlen(HEAD), MSG_NOSIGNAL), strlen(HEAD));
+		return;
+	}
+#endif
+	epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+	if (sscanf(request, PATH, &i) != 1 || i < 0 || i >= MAX_TOPICS)
 		i = 0;
 	struct topic *t = &topics[i];
 	if (t->n == t->room && !(t->fds = realloc(t->fds, sizeof(int) * (t->room = 2 * t->room + 8))))
@@ -287,6 +382,10 @@ int main(int argc, char **argv) {
 				int c;
 				while ((c = accept4(l, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
 					watch(epoll, c);
+#ifdef WEBSOCKET
+			} else if (fd != 0 && echoes[fd]) {
+				answer(fd, echoes[fd]);
+#endif
 			} else if (fd != 0)
 				begin(epoll, fd);
 			else {
