@@ -98,10 +98,10 @@ func (c *Conn) closeFrame(e *CloseError) []byte {
 
 // cut ends the connection now. It does not wait.
 func (c *Conn) cut(reason error) {
+	c.cancel(reason) // before a read may return
 	if c.in != nil {
 		c.in.fail(reason)
 	}
-	c.cancel(reason)
 	c.member.Cut(reason)
 }
 
@@ -111,10 +111,10 @@ func (c *Conn) sent(reason error, cut bool) {
 		if reason == nil {
 			reason = engine.ErrCut
 		}
+		c.cancel(reason)
 		if c.in != nil {
 			c.in.fail(reason)
 		}
-		c.cancel(reason)
 		_ = c.nc.Close() // reads fail
 	}
 	c.left()
