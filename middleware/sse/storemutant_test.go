@@ -58,7 +58,7 @@ var storeMutants = []mutant.Mutant{
 		{"mirrorappend.go", "m.bytes > 0 && m.bytes+size > m.cfg.backlog", "false"}}},
 	{Name: "a store is not flushed", Edits: []mutant.Edit{
 		{"brokerstore.go", "if err = f.Flush(ctx); err != nil {", "if false {"}}},
-	{Name: "a newer epoch is taken for an old one", Env: "SSE_SEEDS=3000", Edits: []mutant.Edit{
+	{Name: "a newer epoch is taken for an old one", Run: "TestStore_AClient", Edits: []mutant.Edit{
 		{"meet.go", "	if m.storesEpoch(ctx) != epoch {", "	if true {"}}},
 }
 
