@@ -39,20 +39,24 @@ func try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer agents.stop()
-	if err := writeSpec(filepath.Join(dir, specName), agents.list, client.reports(dir)); err != nil {
+	return errors.Join(client.try(ctx, dir, agents.list), agents.stop())
+}
+
+// try has the client try all agents, and judges its report.
+func (f *fuzzer) try(ctx context.Context, dir string, agents []agent) error {
+	if err := writeSpec(filepath.Join(dir, specName), agents, f.reports(dir)); err != nil {
 		return err
 	}
-	fmt.Printf("==> %s against %d agents; reports in %s\n", client.name, len(agents.list), filepath.Join(dir, reportsName))
-	if err := client.run(ctx, dir); err != nil {
-		return fmt.Errorf("%s: %w", client.name, err)
+	fmt.Printf("==> %s against %d agents; reports in %s\n", f.name, len(agents), filepath.Join(dir, reportsName))
+	if err := f.run(ctx, dir); err != nil {
+		return fmt.Errorf("%s: %w", f.name, err)
 	}
 	v, err := readVerdict(filepath.Join(dir, reportsName, "index.json"))
 	if err != nil {
 		return err
 	}
 	fmt.Print(v)
-	return v.judge(agents.list)
+	return v.judge(agents)
 }
 
 const (

@@ -2,10 +2,10 @@ package main
 
 import (
 	"net"
-	"os"
 	"os/exec"
 
 	"github.com/goceleris/celeris/engine"
+	"github.com/goceleris/celeris/test/benchkit"
 )
 
 // server is a design under test, in its own process.
@@ -59,7 +59,5 @@ func (d design) command() *exec.Cmd {
 	if d.program != "" {
 		return exec.Command(d.program, d.Name[len("c-"):])
 	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), roleEnv+"=serve "+d.Name)
-	return cmd
+	return benchkit.Role("serve " + d.Name)
 }

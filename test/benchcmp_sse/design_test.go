@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/goceleris/celeris/test/benchkit"
 )
 
 // TestDesigns_DeliverWhatTheyAreGiven reads each server with a parser that the benchmark's client has nothing to do with.
@@ -26,7 +28,7 @@ func TestDesigns_DeliverWhatTheyAreGiven(t *testing.T) {
 	for _, d := range all {
 		t.Run(d.Name, func(t *testing.T) {
 			t.Parallel()
-			r, err := startRunner(d, load{n: 2, topics: 2}, client)
+			r, err := startRunner(d, load{n: 2, topics: 2}, benchkit.Client)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +122,7 @@ func number(t *testing.T, event string) (n int64) {
 func TestRunner_CountsWhatAServerDrops(t *testing.T) {
 	all := designs()
 	hub := all[slices.IndexFunc(all, func(d design) bool { return d.Name == "hub" })]
-	r, err := startRunner(hub, load{n: 2}, client)
+	r, err := startRunner(hub, load{n: 2}, benchkit.Client)
 	if err != nil {
 		t.Fatal(err)
 	}

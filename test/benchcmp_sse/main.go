@@ -4,24 +4,25 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/goceleris/celeris/test/loadgen"
+	"github.com/goceleris/celeris/test/benchkit"
 )
 
-// roleEnv makes a process of this program one of the benchmark's parts: "client", or "serve NAME".
-const roleEnv = "BENCHCMP_ROLE"
-
 func main() {
-	if role := os.Getenv(roleEnv); role != "" {
-		exit(play(role))
-		return
+	ok, err := benchkit.Part(part)
+	if !ok {
+		err = compare()
 	}
-	exit(compare())
+	exit(err)
+}
+
+// part is a server's: "serve NAME".
+func part(role string) error {
+	return serve(strings.TrimPrefix(role, "serve "), os.Stdin, os.Stdout)
 }
 
 func exit(err error) {
@@ -29,24 +30,6 @@ func exit(err error) {
 		fmt.Fprintln(os.Stderr, "benchcmp_sse:", err)
 		os.Exit(1)
 	}
-}
-
-// play is a part until the standard input ends.
-func play(role string) error {
-	if name, ok := strings.CutPrefix(role, "serve "); ok {
-		return serve(name, os.Stdin, os.Stdout)
-	}
-	if _, err := loadgen.FileLimit(); err != nil {
-		return err
-	}
-	return loadgen.Serve(os.Stdin, os.Stdout)
-}
-
-func client() *exec.Cmd {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), roleEnv+"=client")
-	cmd.Stderr = os.Stderr
-	return cmd
 }
 
 // compare runs everything and writes the results below the root module's directory, which the argument names.
@@ -69,7 +52,7 @@ func compare() error {
 		return err
 	}
 	begin := time.Now()
-	r, err := run(s, client, func(format string, args ...any) {
+	r, err := run(s, benchkit.Client, func(format string, args ...any) {
 		fmt.Printf("%4.0f s  %s\n", time.Since(begin).Seconds(), fmt.Sprintf(format, args...))
 	})
 	if err != nil {

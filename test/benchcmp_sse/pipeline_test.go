@@ -6,12 +6,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/goceleris/celeris/test/benchkit"
 )
 
 // TestMain lets the test's binary be the parts of the benchmark too.
 func TestMain(m *testing.M) {
-	if role := os.Getenv(roleEnv); role != "" {
-		exit(play(role))
+	if ok, err := benchkit.Part(part); ok {
+		exit(err)
 		return
 	}
 	// With the race detector every process would sleep a second at its end.
@@ -23,7 +25,7 @@ func TestMain(m *testing.M) {
 
 func TestRun_MeasuresEveryDesignInEveryScenario(t *testing.T) {
 	s := Settings{Subs: 20, Rounds: 2, Visit: time.Millisecond, Idle: 20, Few: 2, Many: 20, Topics: 5, Stall: 10, Fill: 1 << 17}
-	r, err := run(s, client, t.Logf)
+	r, err := run(s, benchkit.Client, t.Logf)
 	if err != nil {
 		t.Fatal(err)
 	}

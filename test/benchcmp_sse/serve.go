@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"time"
 
 	"github.com/goceleris/celeris/test/benchkit"
-	"github.com/goceleris/celeris/test/loadgen"
 )
 
 // The control protocol. A server prints "listening ADDR", then it answers each line with one:
@@ -25,9 +21,6 @@ import (
 
 // serve runs a design until in ends.
 func serve(name string, in io.Reader, out io.Writer) error {
-	if _, err := loadgen.FileLimit(); err != nil {
-		return err
-	}
 	for _, d := range designs() {
 		if d.Name != name {
 			continue
@@ -36,31 +29,11 @@ func serve(name string, in io.Reader, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		// As C has it. An MPTCP socket, which net.Listen makes, costs more.
-		plain := net.ListenConfig{}
-		plain.SetMultipathTCP(false)
-		l, err := plain.Listen(context.Background(), "tcp4", "127.0.0.1:0")
-		if err != nil {
-			return err
-		}
-		failed := make(chan error, 1)
-		go func() { failed <- srv.Serve(l) }() // ends with the process
-		fmt.Fprintf(out, "listening %s\n", l.Addr())
 		c := &controlled{srv: srv, numbers: map[int]int64{}}
-		lines := bufio.NewScanner(in)
-		for lines.Scan() {
-			answer, err := c.obey(lines.Text())
-			if err != nil {
-				return fmt.Errorf("%s: %q: %w", name, lines.Text(), err)
-			}
-			fmt.Fprintln(out, answer)
+		if err := benchkit.Control(srv, c.obey, in, out); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
-		select {
-		case err := <-failed:
-			return fmt.Errorf("%s: serve: %w", name, err)
-		default:
-			return lines.Err()
-		}
+		return nil
 	}
 	return fmt.Errorf("no server %q", name)
 }

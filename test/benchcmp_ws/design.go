@@ -2,7 +2,6 @@ package main
 
 import (
 	"net"
-	"os"
 	"os/exec"
 
 	"github.com/goceleris/celeris/engine"
@@ -70,11 +69,9 @@ func (d design) command(deflate bool) *exec.Cmd {
 	if d.program != "" {
 		return exec.Command(d.program, d.Name[len("c-"):])
 	}
-	cmd := exec.Command(os.Args[0])
 	role := "serve "
 	if deflate {
 		role = "deflate "
 	}
-	cmd.Env = append(os.Environ(), roleEnv+"="+role+d.Name)
-	return cmd
+	return benchkit.Role(role + d.Name)
 }

@@ -5,24 +5,27 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/goceleris/celeris/test/benchkit"
 	"github.com/goceleris/celeris/test/loadgen"
 )
 
-// roleEnv makes a process of this program one of the benchmark's parts: "client", "serve NAME" or "deflate NAME".
-const roleEnv = "BENCHCMP_ROLE"
-
 func main() {
-	if role := os.Getenv(roleEnv); role != "" {
-		exit(play(role))
-		return
+	ok, err := benchkit.Part(part)
+	if !ok {
+		err = compare()
 	}
-	exit(compare())
+	exit(err)
+}
+
+// part is a server's: "serve NAME", or "deflate NAME".
+func part(role string) error {
+	how, name, _ := strings.Cut(role, " ")
+	return serve(name, how == "deflate", os.Stdin, os.Stdout)
 }
 
 func exit(err error) {
@@ -30,24 +33,6 @@ func exit(err error) {
 		fmt.Fprintln(os.Stderr, "benchcmp_ws:", err)
 		os.Exit(1)
 	}
-}
-
-// play is a part until the standard input ends.
-func play(role string) error {
-	if how, name, ok := strings.Cut(role, " "); ok {
-		return serve(name, how == "deflate", os.Stdin, os.Stdout)
-	}
-	if _, err := loadgen.FileLimit(); err != nil {
-		return err
-	}
-	return loadgen.Serve(os.Stdin, os.Stdout)
-}
-
-func client() *exec.Cmd {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), roleEnv+"=client")
-	cmd.Stderr = os.Stderr
-	return cmd
 }
 
 // compare runs everything. The results go below the root module's directory, which the argument names.
@@ -61,7 +46,7 @@ func compare() error {
 		return err
 	}
 	begin := time.Now()
-	r, err := run(s, client, func(format string, args ...any) {
+	r, err := run(s, func(format string, args ...any) {
 		fmt.Printf("%4.0f s  %s\n", time.Since(begin).Seconds(), fmt.Sprintf(format, args...))
 	})
 	if err != nil {
@@ -102,13 +87,13 @@ func settings() (Settings, error) {
 const spare = 300
 
 // run measures everything.
-func run(s Settings, client func() *exec.Cmd, say func(format string, args ...any)) (*Result, error) {
+func run(s Settings, say func(format string, args ...any)) (*Result, error) {
 	dir, err := os.MkdirTemp("", "benchcmp")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // what is left is in the system's temporary directory
-	b := &bench{client: client, order: rand.New(rand.NewPCG(1, 2)), say: say}
+	b := &bench{order: rand.New(rand.NewPCG(1, 2)), say: say}
 	b.When, b.Settings = time.Now().UTC(), s
 	bottom, err := floors(dir)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
 	"slices"
 	"time"
 )
@@ -12,9 +11,8 @@ import (
 // bench is a run in progress.
 type bench struct {
 	Result
-	client func() *exec.Cmd
-	order  *rand.Rand
-	say    func(format string, args ...any)
+	order *rand.Rand
+	say   func(format string, args ...any)
 }
 
 // visit measures one thing on one design.
@@ -36,7 +34,7 @@ func (b *bench) start(l load, designs ...design) []*runner {
 		if l.deflate && !d.packs {
 			continue
 		}
-		r, err := startRunner(d, l, b.client)
+		r, err := startRunner(d, l)
 		if err != nil {
 			b.note("%s is missing with %d clients: %v", d.Label, l.n, err)
 			continue

@@ -5,12 +5,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/goceleris/celeris/test/benchkit"
 )
 
 // TestMain lets the test's binary be the parts of the benchmark too.
 func TestMain(m *testing.M) {
-	if role := os.Getenv(roleEnv); role != "" {
-		exit(play(role))
+	if ok, err := benchkit.Part(part); ok {
+		exit(err)
 		return
 	}
 	// With the race detector every process would sleep a second at its end.
@@ -22,7 +24,7 @@ func TestMain(m *testing.M) {
 
 func TestRun_MeasuresEveryDesignInEveryScenario(t *testing.T) {
 	s := Settings{Few: 5, Subs: 20, Many: 30, Rooms: 3, Rounds: 2, Visit: time.Millisecond}
-	r, err := run(s, client, t.Logf)
+	r, err := run(s, t.Logf)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os/exec"
 	"time"
 
 	"github.com/goceleris/celeris/test/benchkit"
@@ -43,14 +42,14 @@ const (
 	late        = 20 * time.Second // what has not arrived by then is counted as lost
 )
 
-func startRunner(d design, l load, client func() *exec.Cmd) (*runner, error) {
+func startRunner(d design, l load) (*runner, error) {
 	server, err := benchkit.StartProcess(d.command(l.deflate))
 	if err != nil {
 		return nil, err
 	}
 	l.rooms = max(l.rooms, 1)
 	r := &runner{design: d, server: server, load: l}
-	if r.fleet, err = loadgen.Start(client()); err != nil {
+	if r.fleet, err = loadgen.Start(benchkit.Client()); err != nil {
 		return nil, errors.Join(err, server.Stop())
 	}
 	if err := r.connect(); err != nil {

@@ -1,17 +1,13 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/goceleris/celeris/test/benchkit"
-	"github.com/goceleris/celeris/test/loadgen"
 )
 
 // Beside what package benchkit says, a server obeys
@@ -22,9 +18,6 @@ import (
 
 // serve runs a design until in ends.
 func serve(name string, deflate bool, in io.Reader, out io.Writer) error {
-	if _, err := loadgen.FileLimit(); err != nil {
-		return err
-	}
 	all := designs()
 	i := slices.IndexFunc(all, func(d design) bool { return d.Name == name })
 	if i < 0 {
@@ -34,31 +27,11 @@ func serve(name string, deflate bool, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	// As C has it. An MPTCP socket, which net.Listen makes, costs more.
-	plain := net.ListenConfig{}
-	plain.SetMultipathTCP(false)
-	l, err := plain.Listen(context.Background(), "tcp4", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(l) }() // ends with the process
-	fmt.Fprintf(out, "listening %s\n", l.Addr())
 	c := &controlled{srv: srv, numbers: map[int]int64{}}
-	lines := bufio.NewScanner(in)
-	for lines.Scan() {
-		answer, err := c.obey(lines.Text())
-		if err != nil {
-			return fmt.Errorf("%s: %q: %w", name, lines.Text(), err)
-		}
-		fmt.Fprintln(out, answer)
+	if err := benchkit.Control(srv, c.obey, in, out); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	select {
-	case err := <-failed:
-		return fmt.Errorf("%s: serve: %w", name, err)
-	default:
-		return lines.Err()
-	}
+	return nil
 }
 
 // controlled is a server with the numbers of its messages.

@@ -20,7 +20,7 @@ func fragments() []Case {
 		framing("5.4", "two messages in fragments", say(first, last, first, middle, last), both, all),
 		framing("5.4", "a ping between two fragments", say(first, ping, last), ponged, both),
 		framing("5.4", "a ping between two fragments is answered at once", say(first, ping), ponged, say(last), both),
-		framing("5.4", "pings between three fragments", say(first, ping), ponged, say(middle, ping), ponged, say(last), all),
+		framing("5.4", "pings between three fragments", then(say(first, ping), ponged), then(say(middle, ping), ponged), say(last), all),
 		framing("5.4", "a ping between two fragments, byte by byte", chop(1, join(first, ping, last)), ponged, both),
 		framing("5.4", "a ping before and behind fragments", say(ping, first, last, whole(opPing, []byte("last"))), mixed([]string{"ping", "last"}, "one three")),
 		framing("5.4", "a close frame between fragments", say(first, closing(1000, "")), refuse(1000)),

@@ -71,7 +71,7 @@ func refusals() []Case {
 	)
 	versions := func(h http.Header) error {
 		if got := h.Get("Sec-WebSocket-Version"); got != "13" {
-			return fmt.Errorf("Sec-WebSocket-Version is %q, want 13: section 4.4", got)
+			return fmt.Errorf("version %q in Sec-WebSocket-Version, want 13: section 4.4", got)
 		}
 		return nil
 	}

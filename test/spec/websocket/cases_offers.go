@@ -3,6 +3,7 @@ package wsspec
 import (
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // offers are RFC 7692 sections 5 and 7.1, to the letter.
@@ -93,11 +94,10 @@ func declined(a agreement) error {
 // offer is a handshake with lines of offers. What was agreed on is tried.
 func offer(name string, deflate bool, check func(agreement) error, lines ...string) Case {
 	fields := make([]string, len(lines))
-	all := ""
 	for i, l := range lines {
 		fields[i] = "Sec-WebSocket-Extensions: " + l
-		all += l + ", "
 	}
+	all := strings.Join(lines, ", ")
 	if !deflate {
 		check = declined
 	}
@@ -110,7 +110,7 @@ func offer(name string, deflate bool, check func(agreement) error, lines ...stri
 			if !c.deflate.on {
 				return then(say(whole(opText, data)), echo(opText, data))(c)
 			}
-			return then(pressed(opText, data), echo(opText, data), pressed(opText, data), echo(opText, data))(c)
+			return repeated(2, then(pressed(opText, data), echo(opText, data)))(c)
 		},
 		(*conn).leave,
 	}}

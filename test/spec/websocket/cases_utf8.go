@@ -136,7 +136,7 @@ func encoding() []Case {
 	long := []byte(strings.Repeat("κόσμε€\U0001D11E", 4000))
 	add("a long text in portions that cut characters", aside(nil, chop(997, whole(opText, long)), echo(opText, long)))
 	add("a long text in fragments that cut characters", aside(pieces(opText, long, 997), echo(opText, long)))
-	bad := append(long[:len(long):len(long)], 0xFF)
+	bad := append(slices.Clip(long), 0xFF)
 	add("the last byte of a long text is refused", say(header(finBit|opText, uint64(len(bad)+10)), masked(bad)), refuse(1007))
 	add("a character cut by a ping", say(part(opText, []byte("\xE2\x82")), whole(opPing, []byte("\xFF"))), pong([]byte("\xFF")),
 		say(whole(opContinuation, []byte("\xAC"))), echo(opText, []byte("€")))

@@ -69,6 +69,7 @@ func TestCeleris_SpeaksWebSocket(t *testing.T) {
 		{"TLS, callbacks", engine.Auto, callbacks(on), true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			cfg := celeris.Config{Engine: row.kind, Logger: slog.New(slog.DiscardHandler)}
 			dial := plain
 			if row.tls {
@@ -82,6 +83,7 @@ func TestCeleris_SpeaksWebSocket(t *testing.T) {
 }
 
 func TestHandler_SpeaksWebSocketInAnyServer(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(websocket.New(handler(on)))
 	t.Cleanup(server.Close)
 	wsspec.Run(t, target(plain, server.Listener.Addr().String(), true))

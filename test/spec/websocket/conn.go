@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -203,10 +204,8 @@ func (c *conn) closed(codes ...int) error {
 	if err != nil {
 		return err
 	}
-	for _, code := range codes {
-		if got == code {
-			return c.end()
-		}
+	if slices.Contains(codes, got) {
+		return c.end()
 	}
 	return fmt.Errorf("got %v, want %v", r, codes)
 }

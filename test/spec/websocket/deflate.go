@@ -1,5 +1,7 @@
 package wsspec
 
+import "slices"
+
 // deflater compresses messages with fixed Huffman codes and no reference longer than its window, as simply as can be.
 type deflater struct {
 	bits     int  // log2 of the window
@@ -33,7 +35,7 @@ func (d *deflater) message(data []byte) []byte {
 func (d *deflater) block(data []byte) {
 	w := &d.writer
 	w.bits(0b010, 3)
-	all := append(d.history[:len(d.history):len(d.history)], data...)
+	all := append(slices.Clip(d.history), data...)
 	for i := len(d.history); i < len(all); {
 		length, from := 1, 0
 		if i+3 <= len(all) {

@@ -94,10 +94,10 @@ func acceptFor(key string) string {
 func accepted(key string) func(http.Header) error {
 	return func(h http.Header) error {
 		if got, want := h.Get("Sec-WebSocket-Accept"), acceptFor(key); got != want {
-			return fmt.Errorf("Sec-WebSocket-Accept is %q, want %q", got, want)
+			return fmt.Errorf("the answer to the key is %q, want %q", got, want)
 		}
 		if !strings.EqualFold(h.Get("Upgrade"), "websocket") || !strings.EqualFold(h.Get("Connection"), "upgrade") {
-			return fmt.Errorf("Upgrade is %q, Connection %q", h.Get("Upgrade"), h.Get("Connection"))
+			return fmt.Errorf("answered Upgrade %q, Connection %q", h.Get("Upgrade"), h.Get("Connection"))
 		}
 		if p := h.Values("Sec-WebSocket-Protocol"); len(p) > 0 {
 			return fmt.Errorf("subprotocol %q, though none was asked for", p)

@@ -3,6 +3,7 @@ package wsspec
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // inflater reads what a server has compressed and refuses every reference that is longer than the window.
@@ -26,7 +27,7 @@ var (
 
 // message returns what the payload of a compressed message holds: RFC 7692 section 7.2.2.
 func (f *inflater) message(payload []byte) ([]byte, error) {
-	f.in, f.at = append(payload[:len(payload):len(payload)], 0x00, 0x00, 0xFF, 0xFF), 0
+	f.in, f.at = append(slices.Clip(payload), 0x00, 0x00, 0xFF, 0xFF), 0
 	if !f.takeover {
 		f.history = nil
 	}

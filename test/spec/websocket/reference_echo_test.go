@@ -100,7 +100,7 @@ func (p *echoing) control(first byte, length uint64) (done bool, err error) {
 	default:
 		return false, nil
 	}
-	switch code := 0; {
+	switch {
 	case p.has("close is not answered"):
 		return true, nil
 	case len(data) == 0:
@@ -110,7 +110,7 @@ func (p *echoing) control(first byte, length uint64) (done bool, err error) {
 	case len(data) == 1:
 		p.close(1000, "")
 	default:
-		code = int(binary.BigEndian.Uint16(data))
+		code := int(binary.BigEndian.Uint16(data))
 		if !p.has("any close code") && (code < 1000 || code >= 1015 && code < 3000 || code >= 5000 || code >= 1004 && code <= 1006) {
 			return true, failing(1002)
 		}

@@ -3,6 +3,7 @@ package wsspec
 import "testing"
 
 func TestReference_PassesTheSuite(t *testing.T) {
+	t.Parallel()
 	Run(t, startReference(t).target())
 }
 
