@@ -169,6 +169,31 @@ func Soak(ctx context.Context) error {
 	return nil
 }
 
+// Chaos takes three brokers on one Redis apart while CHAOS_CLIENTS (100) clients read CHAOS_EVENTS (50000) events, and fails
+// if one of them missed something, got something twice or was told of a loss that was none. CHAOS_SEED repeats the
+// choices of a run; CHAOS_MUTANT (resync, skip or repeat) shows that a server which goes wrong is caught. Its last line
+// is CHAOS and the figures. It takes about a minute.
+func Chaos(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "chaos")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "chaos.test") // go test would add a line behind the last one
+	if err := run(ctx, ".", "go", "test", "-c", "-o", program, "./test/chaos"); err != nil {
+		return err
+	}
+	settings := []string{
+		"CI=true", // without Redis there is nothing to skip to
+		"CHAOS_EVENTS=" + env("CHAOS_EVENTS", "50000"), "CHAOS_CLIENTS=" + env("CHAOS_CLIENTS", "100"),
+	}
+	if err := runWith(ctx, settings, "test/chaos", program, "-test.run=^TestChaos$", "-test.v", "-test.timeout=10m"); err != nil {
+		os.RemoveAll(dir)
+		os.Exit(1) // a returned error would be printed behind the last line
+	}
+	return nil
+}
+
 // Demo runs the live page.
 func Demo(ctx context.Context) error { return run(ctx, ".", "go", "run", "./cmd/celeris", "demo") }
 

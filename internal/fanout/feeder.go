@@ -149,7 +149,7 @@ func (f *feeder) run(r *read) {
 	for _, w := range waiters {
 		switch {
 		case ended: // nobody is told of a loss for that
-		case ch != nil && !r.probe && !ch.covers(w.at):
+		case !r.probe && w.at != r.from && (ch == nil || !ch.covers(w.at)): // also when only what is before it is gone
 			w.m.fed(r.era, nil, "", false)
 		default:
 			w.m.fed(r.era, ch, reason, r.probe)

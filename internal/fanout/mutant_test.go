@@ -111,8 +111,6 @@ var mutants = []mutant.Mutant{
 		{"twin.go", "s.twin != nil && w.needs <= s.twin.window &&", "s.twin != nil &&"}}},
 	{Name: "a frame without a twin is missing among twins", Edits: []mutant.Edit{
 		{"core.go", "if s.twin != nil {\n\t\tc.reword", "if s.twin != nil && window > 0 {\n\t\tc.reword"}}},
-	{Name: "a twin is large enough for one, not for another", Run: "TestTwin_", Edits: []mutant.Edit{
-		{"topic.go", "len(s.twin.buf)-s.twin.used < twin", "false"}}},
 	{Name: "topics are read to their own ends", Run: "TestStress", Tries: 20, Edits: []mutant.Edit{
 		{"next.go", "from, upTo := max(cursor, s.from), min(bound, s.until)", "from, upTo := max(cursor, s.from), min(m.core.Head(), s.until)\n\t\tfor range 50_000 {\n\t\t\tm.core.Head()\n\t\t}"}}},
 }

@@ -16,13 +16,16 @@ import (
 const patience = 5 * time.Second
 
 // Main is for TestMain: it runs the tests and fails the run if they leave goroutines behind.
-func Main(m *testing.M) {
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main but for the end of the process, and returns the status to exit with.
+func Run(m *testing.M) int {
 	code := m.Run()
 	if left := Left(nil, patience); code == 0 && len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "%d goroutines were left behind:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
 		code = 1
 	}
-	os.Exit(code)
+	return code
 }
 
 // Check fails t at its end if goroutines are left that did not run when Check was called. It is not for tests that run

@@ -90,6 +90,11 @@
 // words belong in Farewell, which does not wait for the Handler. Shutdown does. In a foreign http.Server, let its RegisterOnShutdown close the
 // broker or shut the celeris server down; Shutdown would otherwise wait for the streams.
 //
+// # Reading
+//
+// [Read] and [NewReader] parse a stream. [Connect] follows one across reconnections, of this package or of any server, and
+// [ParseResync] tells when events were lost.
+//
 // # Testing
 //
 // Package celeristest serves a handler on a network in memory, inside testing/synctest: heartbeats, slow readers, resumes

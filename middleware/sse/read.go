@@ -61,6 +61,7 @@ type Reader struct {
 	lastID   string
 	retry    time.Duration
 	newRetry time.Duration // retry received since the last returned event
+	retried  bool          // the stream has set retry
 }
 
 // NewReader returns a Reader of the stream that src delivers. Nil options mean
@@ -245,7 +246,7 @@ func (r *Reader) field(line []byte) {
 		}
 	case "retry":
 		if d, ok := parseRetry(value); ok {
-			r.retry, r.newRetry = d, d
+			r.retry, r.newRetry, r.retried = d, d, true
 		}
 	}
 }

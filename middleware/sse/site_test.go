@@ -173,27 +173,12 @@ func (s *site) dial(ctx context.Context) (net.Conn, error) {
 func (s *site) do(method, target string, header ...string) (*http.Response, net.Conn) {
 	s.t.Helper()
 	var conn net.Conn
-	tr := &http.Transport{
-		Protocols: new(http.Protocols), DisableCompression: true,
-		DialContext: func(ctx context.Context, _, _ string) (c net.Conn, err error) {
-			conn, err = s.dial(ctx)
-			return conn, err
-		},
-	}
-	scheme := "http"
-	switch {
-	case s.way.tls:
-		scheme = "https"
-		_, pool := certificate()
-		tr.TLSClientConfig = &tls.Config{RootCAs: pool}
-		tr.Protocols.SetHTTP2(true)
-	case s.way.major == 2:
-		tr.Protocols.SetUnencryptedHTTP2(true)
-	default:
-		tr.Protocols.SetHTTP1(true)
-	}
+	tr := s.transport(func(ctx context.Context) (c net.Conn, err error) {
+		conn, err = s.dial(ctx)
+		return conn, err
+	})
 	ctx, cancel := context.WithCancel(context.Background())
-	r, err := http.NewRequestWithContext(ctx, method, scheme+"://example.com"+target, nil)
+	r, err := http.NewRequestWithContext(ctx, method, s.url()+target, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -212,6 +197,35 @@ func (s *site) do(method, target string, header ...string) (*http.Response, net.
 		s.t.Fatalf("%s %s: %v", method, target, err)
 	}
 	return res, conn
+}
+
+// url is the site's origin.
+func (s *site) url() string {
+	if s.way.tls {
+		return "https://example.com"
+	}
+	return "http://example.com"
+}
+
+// client speaks the site's protocol.
+func (s *site) client() *http.Client { return &http.Client{Transport: s.transport(s.dial)} }
+
+func (s *site) transport(dial func(context.Context) (net.Conn, error)) *http.Transport {
+	tr := &http.Transport{
+		Protocols: new(http.Protocols), DisableCompression: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+	}
+	switch {
+	case s.way.tls:
+		_, pool := certificate()
+		tr.TLSClientConfig = &tls.Config{RootCAs: pool}
+		tr.Protocols.SetHTTP2(true)
+	case s.way.major == 2:
+		tr.Protocols.SetUnencryptedHTTP2(true)
+	default:
+		tr.Protocols.SetHTTP1(true)
+	}
+	return tr
 }
 
 // status requests and returns the status and the body.

@@ -146,7 +146,6 @@ type hopper struct {
 	mu     sync.Mutex
 	lastID string
 	seen   map[int]bool
-	told   bool // resync was the last that it was told
 }
 
 func (h *hopper) connect(p *process, most int) bool {

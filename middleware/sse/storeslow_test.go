@@ -91,3 +91,17 @@ func TestStore_DropsWhoIsTooSlow(t *testing.T) {
 		}
 	})
 }
+
+func TestStore_AClientMayKnowOfANewerEpoch(t *testing.T) {
+	inBubbles(t, func(t *testing.T, w way) {
+		c := newCloud()
+		b := onCloud(t, c, sse.BrokerConfig{})
+		s := serve(t, w, b)
+		synctest.Wait()
+		c.do(c.anew) // this process has not noticed
+		tab := s.visit("Last-Event-Id", "e2-0")
+		equal(t, "opens where it was", tab.all(), "retry: 3000|id: E-0")
+		publish(t, b, "on")
+		equal(t, "goes on", tab.all(), "id: E-1|data: on")
+	})
+}

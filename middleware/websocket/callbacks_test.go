@@ -48,19 +48,7 @@ func TestCallbacks_EchoMessagesOfAllSizes(t *testing.T) {
 				c := dial(t, url, &websocket.DialOptions{
 					Compression: z, ReadLimit: 2 << 20, TLSConfig: &tls.Config{RootCAs: roots, ServerName: "example.com"},
 				})
-				text := bytes.Repeat([]byte("the quick brown fox jumps over the lazy dog, ähnlich. "), 40_000)
-				for _, n := range []int{0, 1, 125, 126, 127, 1000, 4095, 4096, 4097, 65535, 65536, 70_000, 1_500_000} {
-					want := bytes.ToValidUTF8(text[n%777:n%777+n], []byte("?"))
-					for _, typ := range []websocket.MessageType{websocket.TextMessage, websocket.BinaryMessage} {
-						if err := c.WriteMessage(t.Context(), typ, want); err != nil {
-							t.Fatal(err)
-						}
-						got, data, err := c.ReadMessage(t.Context())
-						if err != nil || got != typ || !bytes.Equal(data, want) {
-							t.Fatalf("%s, %d bytes: %v, %d bytes, %v", where, n, got, len(data), err)
-						}
-					}
-				}
+				echoes(t, c)
 				if s := servers[where]; s != nil && runtime.GOOS == "linux" {
 					if n := s.Stats().ParkedStreams; (n == 1) != (where != "std") {
 						t.Errorf("%s: %d are parked", where, n)

@@ -14,7 +14,7 @@ import (
 // the peer sends meanwhile is discarded, unless somebody reads. It returns nil when the peer has closed too,
 // [ErrCloseTimeout] if it has not within the CloseTimeout, the reason if the connection was over, and [ErrCloseCode],
 // with nothing done, for a code that may not be sent; [StatusNoStatusReceived] sends a close frame without one. A reason
-// of more than 123 bytes is cut.
+// of more than 123 bytes is cut. With callbacks OnMessage is not called any more, and OnClose still is.
 func (c *Conn) Close(code int, reason string) error {
 	if !wsproto.ValidCode(code) && code != StatusNoStatusReceived {
 		return ErrCloseCode
@@ -98,10 +98,10 @@ func (c *Conn) closeFrame(e *CloseError) []byte {
 
 // cut ends the connection now. It does not wait.
 func (c *Conn) cut(reason error) {
+	c.cancel(reason) // before a read may return
 	if c.in != nil {
 		c.in.fail(reason)
 	}
-	c.cancel(reason)
 	c.member.Cut(reason)
 }
 
@@ -111,10 +111,10 @@ func (c *Conn) sent(reason error, cut bool) {
 		if reason == nil {
 			reason = engine.ErrCut
 		}
+		c.cancel(reason)
 		if c.in != nil {
 			c.in.fail(reason)
 		}
-		c.cancel(reason)
 		_ = c.nc.Close() // reads fail
 	}
 	c.left()

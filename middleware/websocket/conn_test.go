@@ -19,6 +19,24 @@ var modes = map[string]websocket.Compression{
 	"level 9":  {Enabled: true, Takeover: true, PeerTakeover: true, Level: 9},
 }
 
+// echoes has messages of all sizes come back from the peer of c.
+func echoes(t *testing.T, c *websocket.Conn) {
+	t.Helper()
+	text := bytes.Repeat([]byte("the quick brown fox jumps over the lazy dog, ähnlich. "), 12_000)
+	for _, n := range []int{0, 1, 125, 126, 127, 1000, 4095, 4096, 4097, 65535, 65536, 70_000, 600_000} {
+		want := bytes.ToValidUTF8(text[n%777:n%777+n], []byte("?"))
+		for _, typ := range []websocket.MessageType{websocket.TextMessage, websocket.BinaryMessage} {
+			if err := c.WriteMessage(t.Context(), typ, want); err != nil {
+				t.Fatal(err)
+			}
+			got, data, err := c.ReadMessage(t.Context())
+			if err != nil || got != typ || !bytes.Equal(data, want) {
+				t.Fatalf("%d bytes: %v, %d bytes, %v", n, got, len(data), err)
+			}
+		}
+	}
+}
+
 func TestConn_EchoesMessagesOfAllSizes(t *testing.T) {
 	for name, z := range modes {
 		t.Run(name, func(t *testing.T) {
@@ -27,19 +45,7 @@ func TestConn_EchoesMessagesOfAllSizes(t *testing.T) {
 			if c.Compressed() != z.Enabled {
 				t.Fatalf("Compressed() = %v", c.Compressed())
 			}
-			text := bytes.Repeat([]byte("the quick brown fox jumps over the lazy dog, ähnlich. "), 12_000)
-			for _, n := range []int{0, 1, 125, 126, 127, 1000, 4095, 4096, 4097, 65535, 65536, 70_000, 600_000} {
-				want := bytes.ToValidUTF8(text[n%777:n%777+n], []byte("?"))
-				for _, typ := range []websocket.MessageType{websocket.TextMessage, websocket.BinaryMessage} {
-					if err := c.WriteMessage(t.Context(), typ, want); err != nil {
-						t.Fatal(err)
-					}
-					got, data, err := c.ReadMessage(t.Context())
-					if err != nil || got != typ || !bytes.Equal(data, want) {
-						t.Fatalf("%d bytes: %v, %d bytes, %v", n, got, len(data), err)
-					}
-				}
-			}
+			echoes(t, c)
 		})
 	}
 }

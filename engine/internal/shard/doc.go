@@ -8,6 +8,12 @@
 // the bytes, and the stream keeps a copy of the rest of the one frame that was begun. Nothing else goes out before
 // that rest. A connection that refuses bytes is armed, once, and left alone until it takes some again.
 //
+// # What peers send
+//
+// It is thrown away, unless the stream has an Inbound: that gets it from a buffer which all of a shard's streams share, some
+// of it at a time, and may pause, so that the kernel's buffers fill and the peer has to wait. What it did not take is
+// offered again. An answer that can't wait goes out between two frames.
+//
 // # Timers
 //
 // Heartbeats, the deadline for progress and the age of a stream hang in one wheel, one entry for each stream. Sending
@@ -17,5 +23,6 @@
 //
 // A stream that is finished sends its farewell, closes its sending side, reads what the peer still has to say, and is
 // closed when that is over, a second has passed or 64 KiB have come: a close with unread input would be a reset, which
-// destroys what was sent last. A peer that closes its side has left.
+// destroys what was sent last. A peer that closes its side has left. One that is listened to may say farewell first, within
+// Parting; behind its last word its end is no departure.
 package shard

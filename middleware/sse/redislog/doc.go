@@ -12,15 +12,16 @@
 // # Keys
 //
 // A stream has two keys, <prefix>{<name>}:log and <prefix>{<name>}:state, in the same slot of a cluster. Both expire
-// when nobody has opened, followed or appended to the stream for the TTL. The first is a Redis Stream whose entries are
-// trimmed to about MaxLen; the second a hash with the epoch and the newest entry. Each entry names the one before it:
-// so a reader notices a gap, whatever has made it. If the two keys don't fit together, because one was deleted, evicted
+// when nobody has opened, followed or appended to the stream for the TTL. The first is a Redis Stream of
+// batches of records, trimmed to about MaxLen records; the second a hash with the epoch and the newest entry. Each entry
+// names the one before it: so a reader notices a gap, whatever has made it. If the two keys don't fit together, because one was deleted, evicted
 // or written by something else, the stream starts anew in another epoch.
 //
 // # Positions
 //
-// A position is an entry's ID, milliseconds shifted by 20 bits plus the number within the millisecond. The server's
-// clock decides; if it jumps back, positions go on from the newest one.
+// A position is the milliseconds of a Redis ID shifted by 20 bits, plus a number within the millisecond. The ID of an
+// entry is the position of its last record; those before have the numbers before. The server's clock decides; if it
+// jumps back, positions go on from the newest one.
 //
 // # Appending
 //

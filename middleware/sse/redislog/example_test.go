@@ -1,0 +1,49 @@
+package redislog_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/goceleris/celeris"
+	"github.com/goceleris/celeris/middleware/sse"
+	"github.com/goceleris/celeris/middleware/sse/redislog"
+)
+
+// A conversation that goes on while its client is away, and is resumed on any process.
+func ExampleNew() {
+	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	defer client.Close()
+	history, err := redislog.New(redislog.Config{Client: client, Prefix: "app:events:"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer history.Close()
+
+	app := celeris.New(celeris.Config{})
+	app.GET("/answers/{id}", sse.New(sse.Config{
+		ReplayStore: history,
+		ReplayKey:   func(c *celeris.Context) (string, error) { return c.Param("id"), nil },
+		Handler: func(c *sse.Client) {
+			_ = c.Send(sse.Event{Data: "stored before it is delivered"}) // the client has left, if not
+		},
+	}))
+}
+
+// What a reader has missed, and then what comes.
+func ExampleLog_Follow() {
+	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	defer client.Close()
+	history, err := redislog.New(redislog.Config{Client: client})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for record, err := range history.Follow(context.Background(), "prices", "") {
+		if err != nil {
+			log.Fatal(err) // of Redis, or sse.ErrLastIDUnknown
+		}
+		fmt.Println(record.ID, record.Event.Data)
+	}
+}
