@@ -1,0 +1,5 @@
+//go:build !race
+
+package wsspec_test
+
+const racing = false
