@@ -34,7 +34,7 @@ func Setup(ctx context.Context) error { return setup(ctx, ci()) }
 // races, shuffles, and takes nothing from the cache.
 func Test(ctx context.Context) error {
 	if ci() {
-		return test(ctx, true, "-race", "-shuffle=on", "-count=1", "-timeout=5m")
+		return test(ctx, true, "-race", "-shuffle=on", "-count=1", "-timeout=12m")
 	}
 	return test(ctx, false)
 }
