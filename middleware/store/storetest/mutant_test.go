@@ -153,12 +153,13 @@ func TestChecks_CatchFaults(t *testing.T) {
 		{"DeletePrefix has one page", "DeletePrefixOfMany"},
 	} {
 		t.Run(strings.ReplaceAll(m.fault, " ", "_")+"/"+m.check, func(t *testing.T) {
-			failed := judge(t, m.check, func() store.KV { return newToy(m.fault) })
-			if failed == nil {
-				t.Error("went unnoticed")
-			} else {
-				t.Logf("%.300s", failed[0])
+			for range 20 { // where others interfere it takes luck
+				if failed := judge(t, m.check, func() store.KV { return newToy(m.fault) }); failed != nil {
+					t.Logf("%.300s", failed[0])
+					return
+				}
 			}
+			t.Error("went unnoticed")
 		})
 	}
 }
