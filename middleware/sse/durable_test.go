@@ -108,6 +108,25 @@ func (l *listener) all() []string {
 	return slices.Clone(l.got)
 }
 
+// at is the position that the reader has come to.
+func (l *listener) at() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.ids) == 0 {
+		return 0
+	}
+	return positionOf(l.t, l.ids[len(l.ids)-1])
+}
+
+func positionOf(t *testing.T, id string) uint64 {
+	t.Helper()
+	_, p, err := sse.ParseID(id)
+	if err != nil {
+		t.Fatalf("%q is no id", id)
+	}
+	return p
+}
+
 // until waits for something to arrive, and returns all that has.
 func (l *listener) until(what string) []string {
 	l.t.Helper()
