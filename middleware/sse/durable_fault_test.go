@@ -332,3 +332,61 @@ func TestDurable_TheCounterIsDeleted(t *testing.T) {
 	back := listen(t, b, first)
 	back.until("resync: restarted")
 }
+
+// TestDurable_RedisLosesAStream takes what was acknowledged from under two brokers, one of which goes on publishing.
+func TestDurable_RedisLosesAStream(t *testing.T) {
+	losses := map[string]func(ctx context.Context, c *redis.Client, state, log string) error{
+		"all flushed":   func(ctx context.Context, c *redis.Client, _, _ string) error { return c.FlushAll(ctx).Err() },
+		"log deleted":   func(ctx context.Context, c *redis.Client, _, _ string) error { return c.Del(ctx, redisLogKey).Err() },
+		"state deleted": func(ctx context.Context, c *redis.Client, _, _ string) error { return c.Del(ctx, redisStateKey).Err() },
+		"rolled back": func(ctx context.Context, c *redis.Client, state, log string) error {
+			_, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error {
+				p.RestoreReplace(ctx, redisStateKey, time.Hour, state)
+				p.RestoreReplace(ctx, redisLogKey, time.Hour, log)
+				return nil
+			})
+			return err
+		},
+	}
+	for name, lose := range losses {
+		for _, publishing := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, publishing=%t", name, publishing), func(t *testing.T) {
+				server := testserver.Redis(t)
+				one, client := onRedis(t, server, sse.BrokerConfig{})
+				two, _ := onRedis(t, server, sse.BrokerConfig{})
+				kept := publish(t, one, "kept")
+				state, log := client.Dump(t.Context(), redisStateKey).Val(), client.Dump(t.Context(), redisLogKey).Val()
+				here, there := listen(t, one, kept), listen(t, two, kept)
+				lost := publish(t, one, "lost")
+				here.until("lost")
+				there.until("lost")
+				if err := lose(t.Context(), client, state, log); err != nil {
+					t.Fatal(err)
+				}
+				if publishing {
+					if _, err := one.Publish(t.Context(), event("meanwhile")); err != nil && !errors.Is(err, sse.ErrOutcomeUnknown) {
+						t.Errorf("publish = %v, want no error or ErrOutcomeUnknown", err)
+					}
+				}
+				here.until("resync: restarted")
+				there.until("resync: restarted")
+				eventually(t, "both brokers are in one epoch", func() bool {
+					a, b := sure(t, one, "probe"), sure(t, two, "probe")
+					e1, _, _ := sse.ParseID(a)
+					e2, _, _ := sse.ParseID(b)
+					old, _, _ := sse.ParseID(lost)
+					return e1 == e2 && e1 != old
+				})
+				sure(t, one, "last")
+				for where, r := range map[string]*listener{"here": here, "there": there} {
+					got := slices.DeleteFunc(r.until("last"), func(s string) bool {
+						// A broker may come to what is behind the loss before the epoch is replaced: that is a resync of its own.
+						return s == "probe" || s == "meanwhile" || publishing && s == "resync: expired"
+					})
+					equal(t, where, slices.Compact(got), "lost", "resync: restarted", "last")
+				}
+				listen(t, two, lost).until("resync: restarted")
+			})
+		}
+	}
+}
