@@ -133,19 +133,19 @@ func (m *Member) Step() (frame []byte, n *Notice, st Status) {
 	}
 	for m.loss.reason == "" {
 		out := batch{limit: 1}
-		switch m.frames(&out, m.bound(head)) {
-		case stepFell:
+		did := m.frames(&out, m.bound(head))
+		switch {
+		case len(out.bufs) > 0: // whatever comes after
+			m.core.stats.bytes.Add(int64(out.n))
+			return out.bufs[0], nil, More
+		case did == stepFell:
 			if m.closing && m.core.feeder != nil {
 				return nil, nil, Finished // it comes back with its old position
 			}
 			m.fall(head)
 			continue
-		case stepWait:
+		case did == stepWait:
 			return nil, nil, Idle
-		}
-		if len(out.bufs) > 0 {
-			m.core.stats.bytes.Add(int64(out.n))
-			return out.bufs[0], nil, More
 		}
 		if len(m.queue) > 0 {
 			m.pop(&out)

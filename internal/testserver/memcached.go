@@ -7,30 +7,23 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"strconv"
 	"testing"
 	"time"
 )
 
 // MemcachedServer is a memcached of one test. Its methods are for the test's goroutine.
-type MemcachedServer struct {
-	// Addr is the host and port where it listens, the same after each Start.
-	Addr string
-
-	process process
-}
+type MemcachedServer struct{ single }
 
 // Memcached starts a memcached and returns when it answers. The further arguments are for its command line.
 func Memcached(t testing.TB, args ...string) *MemcachedServer {
 	t.Helper()
 	path := find(t, "Debian: apt-get install memcached", "memcached", "/usr/bin/memcached")
 	s := &MemcachedServer{}
-	port := ""
 	s.process = process{
 		t:   t,
 		dir: t.TempDir(),
 		command: func() *exec.Cmd {
-			all := []string{"-l", "127.0.0.1", "-p", port, "-U", "0", "-t", "2"}
+			all := []string{"-l", "127.0.0.1", "-p", s.port(), "-U", "0", "-t", "2"}
 			if os.Geteuid() == 0 {
 				all = append(all, "-u", "root") // a process that changes its user would outlive its parent
 			}
@@ -38,37 +31,8 @@ func Memcached(t testing.TB, args ...string) *MemcachedServer {
 		},
 		answers: func(pid int) error { return askMemcached(s.Addr, pid) },
 	}
-	s.process.begin(func() {
-		port = strconv.Itoa(freePort(t))
-		s.Addr = net.JoinHostPort("127.0.0.1", port)
-	})
+	s.begin()
 	return s
-}
-
-// Kill ends the server with SIGKILL and returns when it has gone. It does nothing when the server isn't running.
-func (s *MemcachedServer) Kill() {
-	s.process.t.Helper()
-	s.process.stop(os.Kill)
-}
-
-// Start starts the server again, at the same address and without what it knew, and returns when it answers.
-func (s *MemcachedServer) Start() {
-	s.process.t.Helper()
-	if err := s.process.start(); err != nil {
-		s.process.t.Fatalf("testserver: %v\n%s", err, s.process.log())
-	}
-}
-
-// Pause halts the server with SIGSTOP: connections to it are accepted by the system, and nothing answers.
-func (s *MemcachedServer) Pause() {
-	s.process.t.Helper()
-	s.process.signal(sigStop)
-}
-
-// Resume lets a paused server go on.
-func (s *MemcachedServer) Resume() {
-	s.process.t.Helper()
-	s.process.signal(sigCont)
 }
 
 // askMemcached returns nil if the server at addr is that process.

@@ -20,7 +20,7 @@ const (
 // liveDepth is how many events without an id may wait for a reader of [Broker.Events].
 const liveDepth = 256
 
-var errStoreTimeout = errors.New("sse: store did not answer in time")
+var errStoreTimeout = fmt.Errorf("sse: store did not answer in time: %w", context.DeadlineExceeded)
 
 // openStore opens the broker's stream, and a log for it.
 func (b *Broker) openStore(fc fanout.Config) (*mirror, error) {

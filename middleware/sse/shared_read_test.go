@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/goceleris/celeris/middleware/sse"
 )
@@ -15,6 +17,7 @@ import (
 type shelf struct {
 	sse.ReplayStore
 	gate chan struct{}
+	slow time.Duration // for each position that a read begins behind
 }
 
 func (s *shelf) Open(context.Context, string) (string, uint64, error) { return "e", 10, nil }
@@ -22,6 +25,7 @@ func (s *shelf) Open(context.Context, string) (string, uint64, error) { return "
 func (s *shelf) Since(ctx context.Context, _, lastID string) iter.Seq2[sse.Record, error] {
 	return func(yield func(sse.Record, error) bool) {
 		_, p, err := sse.ParseID(lastID)
+		time.Sleep(time.Duration(p) * s.slow)
 		if err == nil && p < 3 {
 			select {
 			case <-s.gate:
@@ -65,5 +69,30 @@ func TestBroker_WhatIsGoneForOneIsNotGoneForAll(t *testing.T) {
 		if !all["from 1: expired"] || !all["from 5: event 6"] {
 			t.Errorf("got %v, want a resync from 1 and an event from 5", all)
 		}
+	})
+}
+
+// TestBroker_ReadsBesideEachOtherLeaveNothingOut has a reader come to the end of what it has read while that which
+// follows is still being read for another one.
+func TestBroker_ReadsBesideEachOtherLeaveNothingOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, sse.BrokerConfig{ReplayStore: &shelf{slow: time.Millisecond}})
+		var reading sync.WaitGroup
+		for _, from := range []uint64{6, 3} {
+			reading.Go(func() {
+				next := from + 1
+				for p, err := range b.Events(t.Context(), sse.FormatID("e", from)) {
+					if err != nil || p.ID() != sse.FormatID("e", next) || p.Event().Data != fmt.Sprint(next) {
+						t.Errorf("from %d: got %v, %v, want event %d", from, p, err, next)
+						return
+					}
+					if next++; next > 10 {
+						return
+					}
+				}
+			})
+			synctest.Wait()
+		}
+		reading.Wait()
 	})
 }

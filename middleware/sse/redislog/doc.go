@@ -4,7 +4,9 @@
 // # Usage
 //
 //	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
-//	log, err := redislog.New(redislog.Config{Client: client, Prefix: "app:events:"})
+//	history, err := redislog.New(redislog.Config{Client: client, Prefix: "app:events:"})
+//	...
+//	broker, err := sse.NewBroker(sse.BrokerConfig{ReplayStore: history})
 //
 // A [Log] is an [sse.Follower], so that every process which shares the Redis sees what all of them publish, and an
 // [sse.Rotator]. It needs Redis 6.2 or later, and works with a single server, with sentinels and with a cluster.

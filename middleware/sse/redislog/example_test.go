@@ -12,6 +12,29 @@ import (
 	"github.com/goceleris/celeris/middleware/sse/redislog"
 )
 
+// A broker whose clients resume after a restart, and on any process that shares the Redis.
+func Example() {
+	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	defer client.Close()
+	history, err := redislog.New(redislog.Config{Client: client, Prefix: "app:events:"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer history.Close()
+	broker, err := sse.NewBroker(sse.BrokerConfig{ReplayStore: history})
+	if err != nil {
+		log.Fatal(err) // Redis doesn't answer
+	}
+	defer broker.Close(context.Background())
+
+	app := celeris.New(celeris.Config{})
+	app.GET("/events", sse.New(sse.Config{Broker: broker}))
+	_, err = broker.Publish(context.Background(), sse.Event{Data: "stored, then delivered everywhere"})
+	if err != nil {
+		log.Print(err) // nothing was published, unless it is sse.ErrOutcomeUnknown
+	}
+}
+
 // A conversation that goes on while its client is away, and is resumed on any process.
 func ExampleNew() {
 	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
