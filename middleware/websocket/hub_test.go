@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -172,13 +173,17 @@ func TestHub_UnregisteredConnectionsStayOpen(t *testing.T) {
 }
 
 func TestHub_ClosesWith1001AndWaits(t *testing.T) {
-	clubs(t, websocket.HubConfig{}, websocket.Config{}, func(t *testing.T, c *club) {
+	var left atomic.Int64
+	hub := websocket.HubConfig{OnLeave: func(*websocket.Conn, string) { left.Add(1) }}
+	clubs(t, hub, websocket.Config{}, func(t *testing.T, c *club) {
+		left.Store(0)
 		var all []*raw
 		for range 20 {
 			r, _ := c.member(t, "a")
 			all = append(all, r)
 		}
 		_, late := c.member(t, "a")
+		synctest.Wait()
 		c.Unregister(late)
 		to(t, 20)(c.Broadcast(txt, []byte("last")))
 		done := make(chan error, 1)
@@ -192,6 +197,9 @@ func TestHub_ClosesWith1001AndWaits(t *testing.T) {
 		}
 		if err := <-done; err != nil {
 			t.Errorf("Close: %v", err)
+		}
+		if n := left.Load(); n != 21 || c.Len() != 0 {
+			t.Errorf("it returned when %d had been told to have left, and %d were there", n, c.Len())
 		}
 		if _, err := c.Broadcast(txt, nil); !errors.Is(err, websocket.ErrHubClosed) {
 			t.Errorf("Broadcast: %v", err)
