@@ -191,6 +191,12 @@ func TestHub_ClosesWith1001AndWaits(t *testing.T) {
 		for _, r := range all {
 			r.want("81 last")
 			r.want("close 1001")
+		}
+		synctest.Wait()
+		if len(done) > 0 {
+			t.Error("it returned before the peers have closed")
+		}
+		for _, r := range all {
 			r.send(masked(wsproto.Close, true, "\x03\xe9"))
 			r.want("EOF")
 			r.Close()
