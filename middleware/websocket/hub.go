@@ -59,9 +59,7 @@ func NewHub(cfg HubConfig) *Hub {
 	if f.MaxTopics > 0 {
 		f.MaxTopics++ // the one of all
 	}
-	if f.MaxFrame = fanout.DefaultMaxFrame + wsproto.MaxHeader; cfg.MaxMessageBytes > 0 {
-		f.MaxFrame = cfg.MaxMessageBytes + wsproto.MaxHeader
-	}
+	f.MaxFrame = cfg.MaxMessageBytes + wsproto.MaxHeader
 	if cfg.OnResync != nil {
 		f.Snapshot = h.resync
 	}

@@ -584,3 +584,35 @@ func TestNewHub_PanicsOnMistakes(t *testing.T) {
 		}()
 	}
 }
+
+func TestHub_RefusesLargeMessages(t *testing.T) {
+	for envelope, fits := range map[string]int{"": 1000, "0123456789": 990} {
+		cfg := websocket.HubConfig{MaxMessageBytes: 1000}
+		if envelope != "" {
+			cfg.Envelope = func(_ string, data []byte) []byte { return append([]byte(envelope), data...) }
+		}
+		h := websocket.NewHub(cfg)
+		for n, want := range map[int]error{fits: nil, fits + 1: websocket.ErrTooBig} {
+			data := make([]byte, n)
+			m, err := websocket.Prepare(websocket.BinaryMessage, data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, all := h.Broadcast(websocket.BinaryMessage, data)
+			_, room := h.BroadcastTo("a", websocket.BinaryMessage, data)
+			_, prepared := h.BroadcastPrepared(m)
+			if !errors.Is(all, want) || !errors.Is(room, want) || !errors.Is(prepared, want) {
+				t.Errorf("%d bytes: %v, %v, %v", n, all, room, prepared)
+			}
+		}
+		for n, want := range map[int]error{1000: nil, 1001: websocket.ErrTooBig} { // without an envelope
+			_, err := h.BroadcastFilter(websocket.BinaryMessage, make([]byte, n), func(*websocket.Conn) bool { return true })
+			if !errors.Is(err, want) {
+				t.Errorf("filtered, %d bytes: %v", n, err)
+			}
+		}
+		if err := h.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
