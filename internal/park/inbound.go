@@ -1,6 +1,7 @@
 package park
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/goceleris/celeris/engine"
@@ -9,6 +10,9 @@ import (
 
 // ErrSilent ends a stream whose peer gave no sign of life when it was asked for one. It is an [engine.ErrPeerGone].
 var ErrSilent = fmt.Errorf("%w: no answer to a heartbeat", engine.ErrPeerGone)
+
+// ErrUnanswered ends a stream whose peer did not answer its farewell within Parting, if it has no other reason to end.
+var ErrUnanswered = errors.New("park: no answer to the farewell")
 
 // Driver drives a parked stream.
 type Driver interface {

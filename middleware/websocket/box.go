@@ -273,10 +273,13 @@ func (b *box) OnEnd(end engine.End) {
 		end.Reason = tooSlow()
 	case errors.Is(end.Reason, park.ErrSilent):
 		end.Reason = ErrPongTimeout
+	case errors.Is(end.Reason, park.ErrUnanswered):
+		end.Reason = ErrCloseTimeout
 	}
 	c.mu.Lock()
 	closing := c.closing
 	c.mu.Unlock()
+	c.left() // before anybody learns that it has ended: a hub that waits for that waits for its callbacks next
 	b.mu.Lock()
 	if b.fail(end.Reason); b.why == nil && closing != nil {
 		b.why = closing
@@ -289,7 +292,6 @@ func (b *box) OnEnd(end engine.End) {
 	b.msg = assembly{}
 	b.mu.Unlock()
 	c.cancel(why)
-	c.left()
 	if h := b.visit.host; h != nil {
 		h.Ended(end)
 	}

@@ -42,6 +42,9 @@ func (h *Hub) publish(topic string, t MessageType, data []byte, m *PreparedMessa
 			return 0, err
 		}
 	}
+	if len(data) > h.cfg.MaxMessageBytes {
+		return 0, ErrTooBig
+	}
 	if h.cfg.Envelope != nil {
 		return h.envelop(topic, t, data)
 	}
@@ -64,6 +67,9 @@ func (h *Hub) envelop(topic string, t MessageType, data []byte) (int, error) {
 		sent := h.cfg.Envelope(string(fanout.AppendID(nil, h.core.Epoch(), p)), data)
 		if t == TextMessage && !utf8.Valid(sent) {
 			return 0, ErrInvalidUTF8
+		}
+		if len(sent) > h.cfg.MaxMessageBytes {
+			return 0, ErrTooBig
 		}
 		n, err := h.append(topic, frameOf(t, sent), sent, p)
 		if !errors.Is(err, fanout.ErrOrder) { // somebody else has got the position
@@ -118,6 +124,9 @@ func (h *Hub) BroadcastFilter(t MessageType, data []byte, pred func(*Conn) bool)
 	m, err := Prepare(t, data)
 	if err != nil {
 		return 0, err
+	}
+	if len(data) > h.cfg.MaxMessageBytes {
+		return 0, ErrTooBig
 	}
 	h.mu.Lock()
 	closed := h.closed

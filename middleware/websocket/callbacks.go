@@ -23,7 +23,7 @@ func (v *visit) runBox(ok bool) {
 		return
 	}
 	b.listen(c.early)
-	b.OnEnd(engine.End{Reason: c.member.End(nil), Bytes: c.pipe.bytes.Load(), Duration: time.Since(c.born)})
+	b.OnEnd(engine.End{Reason: c.why(), Bytes: c.pipe.bytes.Load(), Duration: time.Since(c.born)})
 }
 
 // park hands the connection to the server's engine, and reports false if that can't be.

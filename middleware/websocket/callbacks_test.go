@@ -164,7 +164,12 @@ func TestCallbacks_TellWhyItEnded(t *testing.T) {
 		}},
 		"closed here, peer says nothing": {func(_ *site, _ *raw, c *websocket.Conn) {
 			go c.Close(4001, "")
-		}, []string{"close 4001"}, func(err error) bool { return err != nil }},
+		}, []string{"close 4001"}, func(err error) bool { return errors.Is(err, websocket.ErrCloseTimeout) }},
+		"closed here, peer leaves": {func(_ *site, r *raw, c *websocket.Conn) {
+			go c.Close(4001, "")
+			r.want("close 4001")
+			r.Close()
+		}, nil, func(err error) bool { return errors.Is(err, engine.ErrPeerGone) }},
 		"cut": {func(_ *site, _ *raw, c *websocket.Conn) { _ = c.CloseNow() }, nil, func(err error) bool { return errors.Is(err, engine.ErrCut) }},
 		"shutdown": {func(s *site, r *raw, _ *websocket.Conn) {
 			go s.Shutdown(context.Background())
@@ -437,5 +442,33 @@ func TestCallbacks_ChurnLeavesNothing(t *testing.T) {
 		}
 		all.Wait()
 		_ = where
+	}
+}
+
+func TestCallbacks_CloseTellsWhatThePeerDid(t *testing.T) {
+	for name, tt := range map[string]struct {
+		act  func(r *raw)
+		want error
+	}{
+		"answers":      {func(r *raw) { r.send(masked(wsproto.Close, true, "\x03\xe8")) }, nil},
+		"says nothing": {func(*raw) {}, websocket.ErrCloseTimeout},
+		"leaves":       {func(r *raw) { r.Close() }, engine.ErrPeerGone},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			everywhere(t, func(t *testing.T, open func(websocket.Config) *site) {
+				conns := make(chan *websocket.Conn, 1)
+				s := open(websocket.Config{CloseTimeout: 3 * time.Second, OnOpen: func(c *websocket.Conn) { conns <- c }})
+				r := s.open(t, hello)
+				c := <-conns
+				done := make(chan error)
+				go func() { done <- c.Close(1000, "") }()
+				r.want("close 1000")
+				tt.act(r)
+				if err := <-done; !errors.Is(err, tt.want) {
+					t.Errorf("Close = %v, want %v", err, tt.want)
+				}
+				r.Close()
+			})
+		})
 	}
 }

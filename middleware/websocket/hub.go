@@ -59,9 +59,7 @@ func NewHub(cfg HubConfig) *Hub {
 	if f.MaxTopics > 0 {
 		f.MaxTopics++ // the one of all
 	}
-	if f.MaxFrame = fanout.DefaultMaxFrame + wsproto.MaxHeader; cfg.MaxMessageBytes > 0 {
-		f.MaxFrame = cfg.MaxMessageBytes + wsproto.MaxHeader
-	}
+	f.MaxFrame = cfg.MaxMessageBytes + wsproto.MaxHeader
 	if cfg.OnResync != nil {
 		f.Snapshot = h.resync
 	}
@@ -300,13 +298,15 @@ func (h *Hub) Close(ctx context.Context) error {
 // wait waits for connections to end, and cuts them when ctx does.
 func (h *Hub) wait(ctx context.Context, conns []*Conn) error {
 	for _, c := range conns {
-		select {
-		case <-c.finished():
-		case <-ctx.Done():
-			for _, c := range conns {
-				c.cut(errHubClosed{})
+		for _, over := range []<-chan struct{}{c.finished(), c.Context().Done()} { // sent all it had, and heard the peer's last word
+			select {
+			case <-over:
+			case <-ctx.Done():
+				for _, c := range conns {
+					c.cut(errHubClosed{})
+				}
+				return context.Cause(ctx)
 			}
-			return context.Cause(ctx)
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -172,13 +173,17 @@ func TestHub_UnregisteredConnectionsStayOpen(t *testing.T) {
 }
 
 func TestHub_ClosesWith1001AndWaits(t *testing.T) {
-	clubs(t, websocket.HubConfig{}, websocket.Config{}, func(t *testing.T, c *club) {
+	var left atomic.Int64
+	hub := websocket.HubConfig{OnLeave: func(*websocket.Conn, string) { left.Add(1) }}
+	clubs(t, hub, websocket.Config{}, func(t *testing.T, c *club) {
+		left.Store(0)
 		var all []*raw
 		for range 20 {
 			r, _ := c.member(t, "a")
 			all = append(all, r)
 		}
 		_, late := c.member(t, "a")
+		synctest.Wait()
 		c.Unregister(late)
 		to(t, 20)(c.Broadcast(txt, []byte("last")))
 		done := make(chan error, 1)
@@ -186,12 +191,21 @@ func TestHub_ClosesWith1001AndWaits(t *testing.T) {
 		for _, r := range all {
 			r.want("81 last")
 			r.want("close 1001")
+		}
+		synctest.Wait()
+		if len(done) > 0 {
+			t.Error("it returned before the peers have closed")
+		}
+		for _, r := range all {
 			r.send(masked(wsproto.Close, true, "\x03\xe9"))
 			r.want("EOF")
 			r.Close()
 		}
 		if err := <-done; err != nil {
 			t.Errorf("Close: %v", err)
+		}
+		if n := left.Load(); n != 21 || c.Len() != 0 {
+			t.Errorf("it returned when %d had been told to have left, and %d were there", n, c.Len())
 		}
 		if _, err := c.Broadcast(txt, nil); !errors.Is(err, websocket.ErrHubClosed) {
 			t.Errorf("Broadcast: %v", err)
@@ -568,5 +582,37 @@ func TestNewHub_PanicsOnMistakes(t *testing.T) {
 			}()
 			websocket.NewHub(cfg)
 		}()
+	}
+}
+
+func TestHub_RefusesLargeMessages(t *testing.T) {
+	for envelope, fits := range map[string]int{"": 1000, "0123456789": 990} {
+		cfg := websocket.HubConfig{MaxMessageBytes: 1000}
+		if envelope != "" {
+			cfg.Envelope = func(_ string, data []byte) []byte { return append([]byte(envelope), data...) }
+		}
+		h := websocket.NewHub(cfg)
+		for n, want := range map[int]error{fits: nil, fits + 1: websocket.ErrTooBig} {
+			data := make([]byte, n)
+			m, err := websocket.Prepare(websocket.BinaryMessage, data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, all := h.Broadcast(websocket.BinaryMessage, data)
+			_, room := h.BroadcastTo("a", websocket.BinaryMessage, data)
+			_, prepared := h.BroadcastPrepared(m)
+			if !errors.Is(all, want) || !errors.Is(room, want) || !errors.Is(prepared, want) {
+				t.Errorf("%d bytes: %v, %v, %v", n, all, room, prepared)
+			}
+		}
+		for n, want := range map[int]error{1000: nil, 1001: websocket.ErrTooBig} { // without an envelope
+			_, err := h.BroadcastFilter(websocket.BinaryMessage, make([]byte, n), func(*websocket.Conn) bool { return true })
+			if !errors.Is(err, want) {
+				t.Errorf("filtered, %d bytes: %v", n, err)
+			}
+		}
+		if err := h.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }

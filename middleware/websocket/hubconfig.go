@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/goceleris/celeris/internal/fanout"
 	"github.com/goceleris/celeris/internal/wsproto"
 )
 
@@ -122,6 +123,7 @@ func (c *HubConfig) fill() {
 			panic(fmt.Sprintf("websocket: NewHub: %s is negative (%d)", f.name, f.value))
 		}
 	}
+	c.MaxMessageBytes = cmp.Or(c.MaxMessageBytes, fanout.DefaultMaxFrame)
 	c.Threshold = cmp.Or(c.Threshold, DefaultThreshold)
 	c.Level = cmp.Or(c.Level, wsproto.DefaultLevel)
 	if c.Level < wsproto.MinLevel || c.Level > wsproto.MaxLevel {

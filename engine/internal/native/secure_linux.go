@@ -18,6 +18,9 @@ import (
 // be kept.
 const piece = 16 << 10
 
+// maxRest is room for a piece in records, and for as much that TLS has said.
+const maxRest = 2 * piece
+
 // secure is the half of a connection that speaks TLS. It is for the shard's goroutine.
 type secure struct {
 	conn *tls.Conn
@@ -68,13 +71,25 @@ func (c *Conn) flush() error {
 	return c.push(b)
 }
 
-// say sends what TLS has to say by itself, behind what was encrypted before.
+// errUnheard means that the peer asks for answers and doesn't read them.
+var errUnheard = errors.New("native: the peer reads no answers")
+
+// say sends what TLS has to say by itself, behind what was encrypted before. What the peer does not take is kept, within
+// bounds: every record of its own may ask for an answer.
 func (c *Conn) say(b []byte) error {
-	if len(c.tls.rest) > 0 {
-		c.tls.rest = append(c.tls.rest, b...)
-		return c.flush()
+	if len(b) == 0 {
+		return nil
 	}
-	return c.push(b)
+	switch err := c.flush(); {
+	case err == nil:
+		return c.push(b)
+	case !errors.Is(err, shard.ErrRefused):
+		return err
+	case len(c.tls.rest)+len(b) > maxRest:
+		return errUnheard
+	}
+	c.tls.rest = append(c.tls.rest, b...)
+	return shard.ErrRefused
 }
 
 // offer is a send on a connection that speaks TLS.
@@ -131,10 +146,8 @@ func (c *Conn) open(sealed []byte) (plain []byte, over bool) {
 		over = err != nil
 	}
 	p.opened = plain
-	if out := s.out(p); len(out) > 0 {
-		_ = c.say(out) // if that fails the connection will tell
-	}
-	return plain, over
+	err := c.say(s.out(p)) // if sending fails the connection will tell
+	return plain, over || errors.Is(err, errUnheard)
 }
 
 // part says that nothing more will be sent.
@@ -150,5 +163,6 @@ func (c *Conn) part() {
 func intercept(c *tls.Conn, g *tlsgate.Gate) (s *secure, below net.Conn, early []byte) {
 	below = g.Shut()
 	early, err := io.ReadAll(c)
-	return &secure{conn: c, gate: g, over: !errors.Is(err, tlsgate.ErrDry)}, below, early
+	// What it has answered to them goes out with what is sent first.
+	return &secure{conn: c, gate: g, rest: g.Out, over: !errors.Is(err, tlsgate.ErrDry)}, below, early
 }

@@ -135,6 +135,7 @@ func (s *Stream) listen(now instant) {
 // gone is the end of a peer that was listened to.
 func (s *Stream) gone() {
 	if s.state == parting {
+		s.unanswered(engine.ErrPeerGone)
 		s.close()
 		return
 	}

@@ -113,6 +113,7 @@ func (s *Stream) tick(now instant) {
 		s.close()
 		return
 	case s.state == parting:
+		s.unanswered(park.ErrUnanswered)
 		s.hangUp(now)
 		return
 	case s.pace.MaxAge > 0 && !s.aged && now >= s.born.add(s.pace.MaxAge):
@@ -198,6 +199,13 @@ func (s *Stream) finish(now instant) {
 	s.again()
 }
 
+// unanswered is the reason for which a peer has not answered the farewell, if that had none.
+func (s *Stream) unanswered(why error) {
+	if s.reason == nil {
+		s.reason = why
+	}
+}
+
 // hangUp closes the sending side and waits for the peer to close its own.
 func (s *Stream) hangUp(now instant) {
 	s.state, s.moved, s.read = lingering, now.add(lingerFor), 0
@@ -209,6 +217,9 @@ func (s *Stream) hangUp(now instant) {
 // end closes the connection at once.
 func (s *Stream) end(reason error) {
 	s.reason = s.member.End(reason)
+	if s.in != nil && !s.in.enough {
+		s.unanswered(reason)
+	}
 	s.accept()
 	s.close()
 }
