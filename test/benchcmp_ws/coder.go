@@ -29,7 +29,7 @@ func (s *coder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer c.CloseNow()
+	defer func() { _ = c.CloseNow() }()
 	if r.URL.Path == "/echo" {
 		c.SetReadLimit(1 << 20)
 		for {

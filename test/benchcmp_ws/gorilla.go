@@ -25,7 +25,7 @@ func (s *gorilla) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if r.URL.Path == "/echo" {
 		for {
 			kind, data, err := c.ReadMessage()

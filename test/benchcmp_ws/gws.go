@@ -42,13 +42,13 @@ func (s *gwsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *gwsServer) OnMessage(c *gws.Conn, m *gws.Message) {
-	defer m.Close()
+	defer func() { _ = m.Close() }()
 	_ = c.WriteMessage(m.Opcode, m.Bytes()) // OnClose tells
 }
 
 func (s *gwsServer) Publish(room string, data []byte) error {
 	b := gws.NewBroadcaster(gws.OpcodeText, data)
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.rooms[room] {
