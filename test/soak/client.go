@@ -156,10 +156,7 @@ func (c *client) visit() error {
 	for !c.ended {
 		if time.Now().After(leave) {
 			c.Churned++
-			if err := c.leave(conn); err != nil && stood <= maxStall/2 {
-				return err
-			}
-			return nil
+			return c.leave(conn, stood)
 		}
 		if c.lazy() && time.Now().After(stall) {
 			stood += c.standStill()
@@ -190,11 +187,11 @@ func (c *client) visit() error {
 }
 
 // leave prepares for the connection to be cut, if it doesn't close it.
-func (c *client) leave(conn net.Conn) error {
+func (c *client) leave(conn net.Conn, stood time.Duration) error {
 	if c.Kind == kindWS && c.headed {
 		switch c.rng.IntN(3) {
 		case 0:
-			return c.goodbye(conn)
+			return c.goodbye(conn, stood)
 		case 1:
 			c.breakOff()
 		}

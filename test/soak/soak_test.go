@@ -63,6 +63,8 @@ func TestReport(t *testing.T) {
 		"goroutines": func(r *report) { r.end.goroutines++ },
 		"fds":        func(r *report) { r.end.fds++ },
 		"heap":       func(r *report) { r.end.heap += 2 << 20 },
+		"echoes":     func(r *report) { r.Kind, r.Inflated = kindWS, 1 },
+		"deflated":   func(r *report) { r.Kind, r.Echoed = kindWS, 1 },
 	} {
 		r := good()
 		spoil(r)

@@ -25,18 +25,19 @@ type socket struct {
 	close    int    // status code of the close frame, 0 if none has come
 }
 
-// Clients differ in what they ask for, and in how the server serves them.
-
 // echoes reports whether the client sends messages of its own.
 func (c *client) echoes() bool { return c.i/2%2 == 0 }
 
-// wsRequest is the client's opening handshake.
+// deflates reports whether the client offers compression.
+func (c *client) deflates() bool { return c.i%3 == 0 }
+
+// wsRequest is the client's opening handshake, but for its last line. Clients differ in how they are served.
 func (c *client) wsRequest(topic int) string {
 	path, more := "/callbacks/", ""
 	if c.i%7 < 2 {
 		path = "/handler/"
 	}
-	if c.i%3 == 0 {
+	if c.deflates() {
 		more += "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover\r\n"
 	}
 	if c.i/20%2 == 0 {
@@ -51,7 +52,7 @@ func (c *client) wsRequest(topic int) string {
 
 // greet begins with a connection.
 func (c *client) greet(conn net.Conn) {
-	c.socket = socket{parser: wsproto.Parser{FromServer: true, Deflate: c.i%3 == 0}, send: func(frame []byte) error {
+	c.socket = socket{parser: wsproto.Parser{FromServer: true, Deflate: c.deflates()}, send: func(frame []byte) error {
 		_ = conn.SetWriteDeadline(time.Now().Add(patience / 4))
 		_, err := conn.Write(frame)
 		return err
@@ -106,6 +107,7 @@ func (c *client) control(ev wsproto.Event) error {
 func (c *client) whole(compressed bool) error {
 	text := c.socket.message
 	if compressed {
+		c.Inflated++
 		var err error
 		if text, err = c.socket.inflater.Append(nil, text, 1<<20); err != nil {
 			return err
@@ -119,17 +121,17 @@ func (c *client) whole(compressed bool) error {
 		}
 		return nil
 	}
-	position, text2, ok := cutPosition(string(text))
+	position, event, ok := cutPosition(string(text))
 	if !ok {
 		return fmt.Errorf("got %.60q", text)
 	}
 	c.lastID = position
-	if text2 == resync {
+	if event == resync {
 		c.Resyncs++
 		c.last, c.lastAll = 0, 0
 		return nil
 	}
-	if err := c.judge(text2); err != nil {
+	if err := c.judge(event); err != nil {
 		return err
 	}
 	if c.echoes() && c.Delivered%8 == 0 {
@@ -140,31 +142,30 @@ func (c *client) whole(compressed bool) error {
 }
 
 // goodbye closes as the protocol wants it. Everything that was asked is answered first.
-func (c *client) goodbye(conn net.Conn) error {
-	if err := c.socket.send(clientFrame(wsproto.Close, wsproto.AppendClosePayload(nil, wsproto.NormalClosure, ""))); err != nil {
-		return fmt.Errorf("close: %w", err)
-	}
+func (c *client) goodbye(conn net.Conn, stood time.Duration) error {
+	farewell := clientFrame(wsproto.Close, wsproto.AppendClosePayload(nil, wsproto.NormalClosure, ""))
+	err := c.socket.send(farewell)
 	asked := c.socket.asked // what is asked behind the close frame is not answered
 	buf := make([]byte, 2<<10)
-	for {
+	for err == nil {
 		_ = conn.SetReadDeadline(time.Now().Add(patience / 2))
-		n, err := conn.Read(buf)
-		if err := c.feed(buf[:n]); err != nil {
-			return err
-		}
-		switch {
-		case err == nil:
-		case c.socket.close == wsproto.TryAgainLater:
-			c.Closed++
-			return nil
-		case !errors.Is(err, io.EOF) || c.socket.close == 0:
-			return fmt.Errorf("close: %w, with code %d", err, c.socket.close)
-		case c.socket.answered < asked:
-			return fmt.Errorf("%d of %d echoes before the close frame", c.socket.answered, asked)
-		default:
-			return nil
+		var n int
+		n, err = conn.Read(buf)
+		if wrong := c.feed(buf[:n]); wrong != nil {
+			return wrong
 		}
 	}
+	switch {
+	case c.socket.close == wsproto.TryAgainLater:
+		c.Closed++
+	case stood > maxStall/2 && c.socket.close == 0:
+		c.GivenUp++
+	case !errors.Is(err, io.EOF) || c.socket.close == 0:
+		return fmt.Errorf("close: %w, with code %d", err, c.socket.close)
+	case c.socket.answered < asked:
+		return fmt.Errorf("%d of %d echoes before the close frame", c.socket.answered, asked)
+	}
+	return nil
 }
 
 // breakOff leaves half a frame behind.
