@@ -151,7 +151,8 @@ func Fuzz(ctx context.Context) error {
 }
 
 // Soak has SOAK_STREAMS (5000) streams come, stall and go for SOAK_TIME (10m) on SOAK_ENGINE (the best there is), and
-// fails if a client missed something or something of them is left. Its last line is SOAK and the figures.
+// fails if a client missed something or something of them is left. SOAK_KIND=ws takes WebSockets in place of server-sent
+// events (sse): compressed or not, with a hub and messages that come back. Its last line is SOAK and the figures.
 func Soak(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "soak")
 	if err != nil {

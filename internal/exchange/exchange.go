@@ -214,15 +214,15 @@ func (x *Exchange) Release() {
 // ConnContext is for [http.Server.ConnContext] of a server whose handler calls Serve first: it makes the connection known
 // to [Exchange.Conn].
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
-	return withCarrier(ctx, c, ctx)
+	return withCarrier(ctx, ctx, c)
 }
 
 // ForeignConnContext is ConnContext for a server whose requests may have got more values before Serve is called.
 func ForeignConnContext(ctx context.Context, c net.Conn) context.Context {
-	return withCarrier(ctx, c, nil)
+	return withCarrier(ctx, nil, c)
 }
 
-func withCarrier(ctx context.Context, c net.Conn, origin context.Context) context.Context {
+func withCarrier(ctx, origin context.Context, c net.Conn) context.Context {
 	known := &carrier{origin: origin}
 	known.conn.Store(&c)
 	return context.WithValue(ctx, connKey{}, known)

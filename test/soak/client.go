@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/goceleris/celeris/internal/wsproto"
 )
 
 // clientVariable makes this program the client.
@@ -25,6 +27,7 @@ const clientVariable = "SOAK_CLIENT"
 
 // orders are what the clients are told.
 type orders struct {
+	Kind            kind
 	Addr            string
 	Streams, Topics int
 	Time            time.Duration
@@ -66,13 +69,15 @@ func runClients(in io.Reader, out io.Writer) error {
 type client struct {
 	orders
 	tally
-	ctx    context.Context
-	over   time.Time // when the last event is about to come
-	i      int
-	rng    *rand.Rand
-	lastID string
-	last   int // counter; 0 if the next may be any
-	ended  bool
+	ctx     context.Context
+	over    time.Time // when the last event is about to come
+	i       int
+	rng     *rand.Rand
+	lastID  string
+	last    int // counter; 0 if the next may be any
+	lastAll int // that of what goes to all
+	ended   bool
+	socket  socket // of the connection, for WebSocket
 
 	rest            []byte // of the block that has begun
 	id, event, data string // of it
@@ -110,15 +115,24 @@ func (c *client) dial(topic int) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	req := "GET /events?topic=" + topicName(topic) + " HTTP/1.1\r\nHost: soak\r\nAccept: text/event-stream\r\n"
-	if c.lastID != "" {
-		req += "Last-Event-ID: " + c.lastID + "\r\n"
-	}
+	req := c.request(topic)
 	if _, err := io.WriteString(conn, req+"\r\n"); err != nil {
 		conn.Close()
 		return nil, err
 	}
 	return conn, nil
+}
+
+// request is the head of what the client asks for, but for its last line.
+func (c *client) request(topic int) string {
+	if c.Kind == kindWS {
+		return c.wsRequest(topic)
+	}
+	req := "GET /events?topic=" + topicName(topic) + " HTTP/1.1\r\nHost: soak\r\nAccept: text/event-stream\r\n"
+	if c.lastID != "" {
+		req += "Last-Event-ID: " + c.lastID + "\r\n"
+	}
+	return req
 }
 
 // visit follows until the end, or until it cuts the connection.
@@ -135,14 +149,14 @@ func (c *client) visit() error {
 	stall := time.Now().Add(c.some(min(c.Time/6, 10*time.Second)))
 	stood := time.Duration(0) // for how long it has stood still: the server may have given it up
 	c.rest, c.id, c.event, c.data, c.headed = c.rest[:0], "", "", "", false
+	if c.Kind == kindWS {
+		c.greet(conn)
+	}
 	buf := make([]byte, 2<<10)
 	for !c.ended {
 		if time.Now().After(leave) {
 			c.Churned++
-			if c.rng.IntN(2) == 0 {
-				_ = conn.(*net.TCPConn).SetLinger(0) // a reset
-			}
-			return nil
+			return c.leave(conn, stood)
 		}
 		if c.lazy() && time.Now().After(stall) {
 			stood += c.standStill()
@@ -154,6 +168,13 @@ func (c *client) visit() error {
 		if err := c.feed(buf[:n]); err != nil {
 			return err
 		}
+		if c.socket.close != 0 && !c.ended {
+			if c.socket.close != wsproto.TryAgainLater {
+				return fmt.Errorf("closed with %d", c.socket.close)
+			}
+			c.Closed++
+			return nil
+		}
 		if err != nil && !c.ended && stood > maxStall/2 {
 			c.GivenUp++
 			return nil
@@ -161,6 +182,22 @@ func (c *client) visit() error {
 		if err != nil && !c.ended {
 			return fmt.Errorf("read: %w", err)
 		}
+	}
+	return nil
+}
+
+// leave prepares for the connection to be cut, if it doesn't close it.
+func (c *client) leave(conn net.Conn, stood time.Duration) error {
+	if c.Kind == kindWS && c.headed {
+		switch c.rng.IntN(3) {
+		case 0:
+			return c.goodbye(conn, stood)
+		case 1:
+			c.breakOff()
+		}
+	}
+	if c.rng.IntN(2) == 0 {
+		_ = conn.(*net.TCPConn).SetLinger(0) // a reset
 	}
 	return nil
 }
@@ -185,6 +222,9 @@ func (c *client) standStill() time.Duration {
 
 // feed parses what has come.
 func (c *client) feed(p []byte) error {
+	if c.Kind == kindWS && c.headed {
+		return c.frames(p)
+	}
 	c.rest = append(c.rest, p...)
 	for {
 		line, rest, ok := bytes.Cut(c.rest, []byte("\n"))
@@ -197,8 +237,11 @@ func (c *client) feed(p []byte) error {
 		switch {
 		case !c.headed && text == "":
 			c.headed = true
+			if c.Kind == kindWS {
+				return c.frames(rest)
+			}
 		case !c.headed:
-			if strings.HasPrefix(text, "HTTP/") && !strings.HasPrefix(text, "HTTP/1.1 200") {
+			if strings.HasPrefix(text, "HTTP/") && !strings.HasPrefix(text, c.Kind.opened()) {
 				return fmt.Errorf("the response is %q", text)
 			}
 		case text == "":
@@ -233,9 +276,21 @@ func (c *client) block() error {
 	case c.data == "":
 		return nil
 	}
-	fields := strings.SplitN(c.data, " ", 4)
-	if len(fields) < 3 || fields[0] != topicName(c.i%c.Topics) || c.event != "" {
+	if c.event != "" {
 		return fmt.Errorf("got %q, %.60q", c.event, c.data)
+	}
+	return c.judge(c.data)
+}
+
+// judge looks at the text of an event.
+func (c *client) judge(text string) error {
+	last := &c.last
+	fields := strings.SplitN(text, " ", 4)
+	if len(fields) < 3 || fields[0] != topicName(c.i%c.Topics) && fields[0] != everyone {
+		return fmt.Errorf("got %.60q", text)
+	}
+	if fields[0] == everyone {
+		last = &c.lastAll
 	}
 	n, err := strconv.Atoi(fields[1])
 	if err != nil {
@@ -243,15 +298,15 @@ func (c *client) block() error {
 	}
 	c.Delivered++
 	switch {
-	case c.last == 0 || n == c.last+1:
-	case n <= c.last:
+	case *last == 0 || n == *last+1:
+	case n <= *last:
 		c.Duplicates++
-		c.Examples = append(c.Examples, fmt.Sprintf("client %d: event %d behind %d", c.i, n, c.last))
+		c.Examples = append(c.Examples, fmt.Sprintf("client %d: event %s %d behind %d", c.i, fields[0], n, *last))
 	default:
 		c.Gaps++
-		c.Examples = append(c.Examples, fmt.Sprintf("client %d: event %d behind %d", c.i, n, c.last))
+		c.Examples = append(c.Examples, fmt.Sprintf("client %d: event %s %d behind %d", c.i, fields[0], n, *last))
 	}
-	c.last = n
-	c.ended = fields[2] == end
+	*last = n
+	c.ended = c.ended || fields[2] == end
 	return nil
 }

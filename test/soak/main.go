@@ -34,8 +34,11 @@ func main() {
 }
 
 func soak(ctx context.Context) error {
-	cfg := config{engine: engine.Kind(os.Getenv("SOAK_ENGINE")), time: 10 * time.Minute, streams: 5000, log: os.Stdout}
+	cfg := config{kind: kindSSE, engine: engine.Kind(os.Getenv("SOAK_ENGINE")), time: 10 * time.Minute, streams: 5000, log: os.Stdout}
 	var err error
+	if v := os.Getenv("SOAK_KIND"); v != "" {
+		cfg.kind = kind(v)
+	}
 	if v := os.Getenv("SOAK_TIME"); v != "" {
 		if cfg.time, err = time.ParseDuration(v); err != nil {
 			return fmt.Errorf("SOAK_TIME: %w", err)

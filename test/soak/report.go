@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-
-	"github.com/goceleris/celeris/middleware/sse"
 )
 
 // measurement is what the process holds.
@@ -51,6 +49,9 @@ type tally struct {
 	Unfinished int      // clients that did not come to the end
 	Stalled    int      // times that a client stood still
 	GivenUp    int      // and those after which the server had ended its stream
+	Closed     int      // connections that the server has closed as too slow
+	Inflated   int      // messages that came compressed
+	Echoed     int      // messages of clients that came back
 	Examples   []string // of what is wrong
 }
 
@@ -63,6 +64,9 @@ func (t *tally) add(u tally) {
 	t.Unfinished += u.Unfinished
 	t.Stalled += u.Stalled
 	t.GivenUp += u.GivenUp
+	t.Closed += u.Closed
+	t.Inflated += u.Inflated
+	t.Echoed += u.Echoed
 	if len(t.Examples) < 10 {
 		t.Examples = append(t.Examples, u.Examples...)
 	}
@@ -71,9 +75,10 @@ func (t *tally) add(u tally) {
 // report is the result of a run.
 type report struct {
 	tally
+	Kind       kind
 	Streams    int
 	Events     int
-	Server     sse.BrokerStats
+	Left       int // streams
 	start, end measurement
 }
 
@@ -86,11 +91,11 @@ func (r *report) judge() error {
 	if r.Gaps > 0 || r.Duplicates > 0 || r.Unfinished > 0 {
 		wrong = append(wrong, fmt.Errorf("%d gaps, %d duplicates, %d clients did not come to the end", r.Gaps, r.Duplicates, r.Unfinished))
 	}
-	if r.Delivered == 0 || r.Churned == 0 || r.Stalled == 0 {
+	if r.Delivered == 0 || r.Churned == 0 || r.Stalled == 0 || r.Kind == kindWS && (r.Echoed == 0 || r.Inflated == 0) {
 		wrong = append(wrong, errors.New("too little has happened"))
 	}
-	if r.Server.Subscribers > 0 {
-		wrong = append(wrong, fmt.Errorf("%d streams are left", r.Server.Subscribers))
+	if r.Left > 0 {
+		wrong = append(wrong, fmt.Errorf("%d streams are left", r.Left))
 	}
 	if r.end.above(r.start, r.Streams) {
 		wrong = append(wrong, fmt.Errorf("something is left: %v, in the beginning %v", r.end, r.start))
@@ -99,8 +104,8 @@ func (r *report) judge() error {
 }
 
 func (r *report) String() string {
-	return fmt.Sprintf("SOAK streams=%d churned=%d stalled=%d given_up=%d events=%d delivered=%d gaps=%d duplicates=%d resyncs=%d unfinished=%d "+
+	return fmt.Sprintf("SOAK kind=%s streams=%d churned=%d stalled=%d given_up=%d closed=%d inflated=%d echoed=%d events=%d delivered=%d gaps=%d duplicates=%d resyncs=%d unfinished=%d "+
 		"goroutines_start=%d goroutines_end=%d fds_start=%d fds_end=%d heap_start=%d heap_end=%d",
-		r.Streams, r.Churned, r.Stalled, r.GivenUp, r.Events, r.Delivered, r.Gaps, r.Duplicates, r.Resyncs, r.Unfinished,
+		r.Kind, r.Streams, r.Churned, r.Stalled, r.GivenUp, r.Closed, r.Inflated, r.Echoed, r.Events, r.Delivered, r.Gaps, r.Duplicates, r.Resyncs, r.Unfinished,
 		r.start.goroutines, r.end.goroutines, r.start.fds, r.end.fds, r.start.heap, r.end.heap)
 }

@@ -9,19 +9,18 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/goceleris/celeris"
 	"github.com/goceleris/celeris/engine"
-	"github.com/goceleris/celeris/middleware/sse"
 )
 
 const (
@@ -34,11 +33,13 @@ const (
 	eventSize    = 200
 	patience     = time.Minute
 	maxStall     = 40 * time.Second
+	everyone     = "all" // the topic of what goes to all, for WebSocket
 	end          = "end" // what the last events of a topic say
 )
 
 // config says how long and how much.
 type config struct {
+	kind    kind
 	engine  engine.Kind
 	time    time.Duration
 	streams int
@@ -52,29 +53,23 @@ func topicName(t int) string { return "t" + strconv.Itoa(t) }
 // server is what the clients come to.
 type server struct {
 	app    *celeris.Server
-	broker *sse.Broker
+	site   site
 	addr   string
 	gone   atomic.Int64 // streams that have ended
 	done   sync.WaitGroup
 	counts []int // by topic, of events
+	all    int   // of those to everyone
 	sent   int
 }
 
 func serve(ctx context.Context, cfg config) (*server, error) {
 	quiet := slog.New(slog.DiscardHandler)
-	b, err := sse.NewBroker(sse.BrokerConfig{
-		SubscriberBuffer: history / 2, History: history, HistoryBytes: historyBytes, HistoryAge: 24 * time.Hour, Logger: quiet,
-	})
-	if err != nil {
+	s := &server{counts: make([]int, cfg.topics())}
+	s.app = celeris.New(celeris.Config{Engine: cfg.engine, Logger: quiet, MaxStall: maxStall})
+	var err error
+	if s.site, err = open(cfg.kind, s.app, func() { s.gone.Add(1) }); err != nil {
 		return nil, err
 	}
-	s := &server{broker: b, counts: make([]int, cfg.topics())}
-	s.app = celeris.New(celeris.Config{Engine: cfg.engine, Logger: quiet, MaxStall: maxStall})
-	s.app.GET("/events", sse.New(sse.Config{
-		Broker: b, Logger: quiet, HeartbeatInterval: 5 * time.Second,
-		Topics:       func(c *celeris.Context) ([]string, error) { return []string{c.Query("topic")}, nil },
-		OnDisconnect: func(*sse.Client, error) { s.gone.Add(1) },
-	}))
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -88,7 +83,7 @@ func serve(ctx context.Context, cfg config) (*server, error) {
 func (s *server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	err := errors.Join(s.broker.Close(ctx), s.app.Shutdown(ctx))
+	err := errors.Join(s.site.close(ctx), s.app.Shutdown(ctx))
 	s.done.Wait()
 	return err
 }
@@ -97,9 +92,31 @@ func (s *server) stop() error {
 func (s *server) publish(t, size int, word string) error {
 	s.counts[t]++
 	s.sent++
-	text := fmt.Sprintf("%s %d %s ", topicName(t), s.counts[t], word)
-	_, err := s.broker.Publish(context.Background(), sse.Event{Data: text + strings.Repeat("x", max(size-len(text), 0))}, topicName(t))
-	return err
+	return s.site.publish(topicName(t), text(topicName(t), s.counts[t], word, size))
+}
+
+// publishAll publishes the next event to everyone.
+func (s *server) publishAll() error {
+	s.all++
+	s.sent++
+	return s.site.publish("", text(everyone, s.all, "tick", eventSize))
+}
+
+// noise is what compresses to half its size, so that it takes place in the buffers of those who stall.
+var noise = func() string {
+	b := make([]byte, 16<<10)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range b {
+		b[i] = 'a' + byte(rng.IntN(16))
+	}
+	return string(b)
+}()
+
+// text is that of an event.
+func text(topic string, n int, word string, size int) string {
+	head := fmt.Sprintf("%s %d %s ", topic, n, word)
+	at := n * 7 % (len(noise) - 2*burstSize)
+	return head + noise[at:at+max(size-len(head), 0)]
 }
 
 // fill makes the history as large as it gets.
@@ -115,7 +132,7 @@ func (s *server) fill() error {
 }
 
 // press publishes until the time is up.
-func (s *server) press(ctx context.Context, clients <-chan error) error {
+func (s *server) press(ctx context.Context, cfg config, clients <-chan error) error {
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	for n := 0; ; n++ {
@@ -133,6 +150,11 @@ func (s *server) press(ctx context.Context, clients <-chan error) error {
 		}
 		if n%int(time.Second/beat) != 0 {
 			continue
+		}
+		if cfg.kind == kindWS {
+			if err := s.publishAll(); err != nil {
+				return err
+			}
 		}
 		for range burst {
 			if err := s.publish(n/int(time.Second/beat)%len(s.counts), burstSize, "burst"); err != nil {
@@ -180,10 +202,10 @@ func (s *server) soak(ctx context.Context, cfg config, command func() *exec.Cmd)
 	if err := s.fill(); err != nil {
 		return nil, err
 	}
-	if err := s.warm(ctx); err != nil {
+	if err := s.warm(ctx, cfg.kind); err != nil {
 		return nil, err
 	}
-	r := &report{Streams: cfg.streams, start: measure()}
+	r := &report{Kind: cfg.kind, Streams: cfg.streams, start: measure()}
 	fmt.Fprintf(cfg.log, "start: %v\n", r.start)
 	cmd := command()
 	cmd.Env = append(os.Environ(), clientVariable+"=1")
@@ -203,7 +225,7 @@ func (s *server) soak(ctx context.Context, cfg config, command func() *exec.Cmd)
 		_ = cmd.Process.Kill() // fails if it has ended, as it should have
 		_ = cmd.Wait()
 	}()
-	orders := orders{Addr: s.addr, Streams: cfg.streams, Topics: len(s.counts), Time: cfg.time}
+	orders := orders{Kind: cfg.kind, Addr: s.addr, Streams: cfg.streams, Topics: len(s.counts), Time: cfg.time}
 	if err := json.NewEncoder(in).Encode(orders); err != nil {
 		return nil, err
 	}
@@ -213,7 +235,7 @@ func (s *server) soak(ctx context.Context, cfg config, command func() *exec.Cmd)
 	pressing, cancel := context.WithTimeout(ctx, cfg.time)
 	defer cancel()
 	go s.watch(pressing, cfg)
-	if err := s.press(pressing, answered); err != nil {
+	if err := s.press(pressing, cfg, answered); err != nil {
 		return nil, err
 	}
 	if err := s.finish(answered); err != nil {
@@ -223,15 +245,16 @@ func (s *server) soak(ctx context.Context, cfg config, command func() *exec.Cmd)
 	if err := cmd.Wait(); err != nil {
 		return nil, err
 	}
-	r.Events, r.Server = s.sent, s.broker.Stats()
+	r.Events = s.sent
 	r.end = s.settle(r.start)
+	r.Left = s.site.left()
 	fmt.Fprintf(cfg.log, "end: %v\n", r.end)
 	return r, nil
 }
 
 // warm has one client come and go: what a first one needs is there from then on.
-func (s *server) warm(ctx context.Context) error {
-	c := &client{orders: orders{Addr: s.addr, Topics: 1}, ctx: ctx}
+func (s *server) warm(ctx context.Context, k kind) error {
+	c := &client{orders: orders{Kind: k, Addr: s.addr, Topics: 1}, ctx: ctx}
 	st, err := c.dial(0)
 	if err != nil {
 		return err
@@ -257,9 +280,7 @@ func (s *server) watch(ctx context.Context, cfg config) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			b := s.broker.Stats()
-			fmt.Fprintf(cfg.log, "%d streams, %d have ended, %d events, %d delivered, %d resyncs, %d goroutines\n",
-				b.Subscribers, s.gone.Load(), b.Published, b.Delivered, b.Resyncs, runtime.NumGoroutine())
+			fmt.Fprintf(cfg.log, "%v, %d have ended, %d goroutines\n", s.site, s.gone.Load(), runtime.NumGoroutine())
 		}
 	}
 }
@@ -268,7 +289,7 @@ func (s *server) watch(ctx context.Context, cfg config) {
 func (s *server) settle(start measurement) (m measurement) {
 	for late := time.Now().Add(patience / 2); ; time.Sleep(50 * time.Millisecond) {
 		m = measure()
-		if s.broker.Stats().Subscribers == 0 && !m.above(start, 0) || time.Now().After(late) {
+		if s.site.left() == 0 && !m.above(start, 0) || time.Now().After(late) {
 			return m
 		}
 	}

@@ -23,9 +23,12 @@ func TestMain(m *testing.M) {
 }
 
 func TestSoak(t *testing.T) {
-	for _, kind := range []engine.Kind{engine.Epoll, engine.Std} {
-		t.Run(string(kind), func(t *testing.T) {
-			cfg := config{engine: kind, time: 4 * time.Second, streams: 100, log: t.Output()}
+	for _, tt := range []struct {
+		kind   kind
+		engine engine.Kind
+	}{{kindSSE, engine.Epoll}, {kindSSE, engine.Std}, {kindWS, engine.Epoll}, {kindWS, engine.Std}} {
+		t.Run(string(tt.kind)+"/"+string(tt.engine), func(t *testing.T) {
+			cfg := config{kind: tt.kind, engine: tt.engine, time: 4 * time.Second, streams: 100, log: t.Output()}
 			if testing.Short() {
 				cfg.time = 2 * time.Second
 			}
@@ -56,10 +59,12 @@ func TestReport(t *testing.T) {
 		"unfinished": func(r *report) { r.Unfinished++ },
 		"example":    func(r *report) { r.Examples = append(r.Examples, "odd") },
 		"nothing":    func(r *report) { r.Delivered = 0 },
-		"streams":    func(r *report) { r.Server.Subscribers = 1 },
+		"streams":    func(r *report) { r.Left = 1 },
 		"goroutines": func(r *report) { r.end.goroutines++ },
 		"fds":        func(r *report) { r.end.fds++ },
 		"heap":       func(r *report) { r.end.heap += 2 << 20 },
+		"echoes":     func(r *report) { r.Kind, r.Inflated = kindWS, 1 },
+		"deflated":   func(r *report) { r.Kind, r.Echoed = kindWS, 1 },
 	} {
 		r := good()
 		spoil(r)

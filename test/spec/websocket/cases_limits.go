@@ -77,19 +77,20 @@ func floods() []Case {
 		framing(section, "a flood of empty messages", aside(empties, neighbour, repeated(n, echo(opText, nil)))),
 		framing(section, "a flood of empty fragments", aside(fragments, neighbour, echo(opText, []byte("ab")))),
 		framing(section, "a peer that sends and never reads delays nobody", func(c *conn) error {
-			sent := make(chan struct{})
+			sent := make(chan error, 1)
 			go func() {
-				defer close(sent)
 				for range 500 {
-					if c.write(message) != nil { // where the server doesn't read on, which is right
+					if err := c.write(message); err != nil {
+						sent <- err
 						return
 					}
 				}
+				sent <- nil
 			}()
 			err := repeated(20, neighbour)(c)
 			c.raw.Close()
 			c.ended = true
-			<-sent
+			<-sent // it fails where the server doesn't read on, which is right
 			return err
 		}),
 		framing(section, "a peer that goes in the middle of a frame delays nobody", say(message[:1000]), func(c *conn) error {
