@@ -66,6 +66,7 @@
 //	ResumeMayComeFirst           a resume before the pause is known is not lost
 //	PeerThatListensMayLeave      the end of one that is listened to is a departure, at once
 //	EnoughIsNoDeparture          behind the peer's last word its end changes nothing
+//	EnoughFromOutside            the owner need not wait for the peer to have had enough of it
 //	FarewellIsDueAfterTheLastWord  the wait for an owner that says none has an end
 //	PartingWaitsForThePeer       the farewell, the peer's answer or a timeout, then the end of the sending side
 //	SayingsGoBetweenFrames       what is said overtakes what waits, the newest only, and holds nothing up

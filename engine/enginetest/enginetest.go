@@ -62,6 +62,7 @@ var rules = []rule{
 	{"ResumeMayComeFirst", fanout.Config{}, resumesFirst},
 	{"PeerThatListensMayLeave", fanout.Config{}, inboundDeparture},
 	{"EnoughIsNoDeparture", fanout.Config{}, enough},
+	{"EnoughFromOutside", fanout.Config{}, enoughFromOutside},
 	{"FarewellIsDueAfterTheLastWord", fanout.Config{}, lateFarewell},
 	{"PartingWaitsForThePeer", fanout.Config{}, partings},
 	{"SayingsGoBetweenFrames", fanout.Config{}, sayings},

@@ -250,6 +250,34 @@ func enough(t *testing.T, w *world) {
 	}
 }
 
+// enoughFromOutside is before a farewell and behind it.
+func enoughFromOutside(t *testing.T, w *world) {
+	w.pace.Parting = 5 * time.Second
+	for _, behind := range []bool{false, true} {
+		v, e := w.listen(t, 64)
+		w.settle()
+		tell(v.link.conn, []byte("that is all."))
+		l := v.link
+		if behind {
+			l.finish(true)
+			w.settle()
+		}
+		l.stream.Enough()
+		w.settle()
+		if !behind {
+			tell(l.conn, []byte(" Or not."))
+			if len(l.told()) > 0 {
+				t.Fatal("it has ended without a farewell")
+			}
+			l.finish(true)
+		}
+		w.settle()
+		if end := l.ended(); !errors.Is(end.Reason, errDone) || !v.farewell || end.Duration != 0 || e.String() != "that is all." {
+			t.Errorf("%v after %v, farewell %v, heard %q", end.Reason, end.Duration, v.farewell, e.String())
+		}
+	}
+}
+
 func lateFarewell(t *testing.T, w *world) {
 	w.pace.Parting = 5 * time.Second
 	v, e := w.listen(t, 64)

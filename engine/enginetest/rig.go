@@ -76,6 +76,13 @@ func (s *Stream) Say(frame []byte) {
 	}
 }
 
+// Enough has nothing reach Parking.Inbound any more.
+func (s *Stream) Enough() {
+	if d, ok := (*s.to.Load()).(park.Driver); ok {
+		d.Enough()
+	}
+}
+
 func resumed(d fanout.Driver) {
 	if d, ok := d.(park.Driver); ok {
 		d.Resume()

@@ -23,6 +23,9 @@ type Driver interface {
 	// Say has a frame sent between two others, before those that wait. It replaces the one that was said before, if that has
 	// not been sent. frame is kept. Streams without an Inbound say nothing.
 	Say(frame []byte)
+	// Enough is what OnData says with [Enough], from outside: what was not taken is thrown away. It may be called by any
+	// goroutine, at any time; behind it OnData is called once more at most.
+	Enough()
 }
 
 // Inbound takes what a peer sends. OnData is called by whoever drives the stream, one call at a time; it must not block.

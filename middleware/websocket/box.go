@@ -2,7 +2,9 @@ package websocket
 
 import (
 	"errors"
+	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/goceleris/celeris/engine"
@@ -46,21 +48,33 @@ type box struct {
 type driver interface {
 	Resume()
 	Say(frame []byte)
+	Enough()
 }
 
-// hand is the driver of a connection with a goroutine, which waits for a token when reading is paused.
-type hand chan struct{}
+// hand is the driver of a connection with a goroutine, which waits for its turn when reading is paused.
+type hand struct {
+	turn  chan struct{}
+	sated atomic.Bool
+	nc    net.Conn
+}
 
 // Resume implements driver.
-func (h hand) Resume() {
+func (h *hand) Resume() {
 	select {
-	case h <- struct{}{}:
+	case h.turn <- struct{}{}:
 	default:
 	}
 }
 
 // Say implements driver: the pipe does it.
-func (hand) Say([]byte) {}
+func (*hand) Say([]byte) {}
+
+// Enough implements driver.
+func (h *hand) Enough() {
+	h.sated.Store(true)
+	_ = h.nc.SetReadDeadline(time.Unix(1, 0)) // if it fails nobody reads
+	h.Resume()
+}
 
 // parcel is a message that waits.
 type parcel struct {
@@ -402,6 +416,7 @@ func (b *box) deliver(m *parcel) {
 		if err != nil {
 			b.silence()
 			b.violated(err)
+			b.enough()
 			return
 		}
 	}
@@ -409,6 +424,14 @@ func (b *box) deliver(m *parcel) {
 		b.call("OnMessage", func() { f(c, m.typ, data) })
 	}
 	giveBuffer(data)
+}
+
+// enough has nothing more read.
+func (b *box) enough() {
+	b.mu.Lock()
+	d := b.driver
+	b.mu.Unlock()
+	d.Enough()
 }
 
 // silence has OnMessage called no more.
@@ -474,8 +497,8 @@ func (c *Conn) finished() <-chan struct{} {
 // listen feeds the box on this goroutine until the connection is over, where no shard does it.
 func (b *box) listen(rest []byte) {
 	c := b.conn
-	turn := make(chan struct{}, 1)
-	b.begin(hand(turn))
+	h := &hand{turn: make(chan struct{}, 1), nc: c.nc}
+	b.begin(h)
 	c.keepAlive()
 	buf := make([]byte, inputSize)
 	for {
@@ -484,6 +507,9 @@ func (b *box) listen(rest []byte) {
 			c.waiting.Store(time.Now().UnixNano())
 			n, err := c.nc.Read(buf)
 			c.waiting.Store(0)
+			if h.sated.Load() {
+				break
+			}
 			if n == 0 {
 				if err = gone(err); errors.Is(err, engine.ErrCut) {
 					err = nil // it was said why
@@ -504,7 +530,7 @@ func (b *box) listen(rest []byte) {
 		if rest = nil; next == park.Pause {
 			rest = p[n:]
 			select {
-			case <-turn:
+			case <-h.turn:
 			case <-c.flushed:
 				if !b.closing() { // it was cut
 					rest = nil

@@ -214,6 +214,45 @@ func TestCallbacks_TellWhyItEnded(t *testing.T) {
 	}
 }
 
+func TestCallbacks_CloseAtOnceWhatCannotBeInflated(t *testing.T) {
+	deflated := func(op wsproto.Opcode, payload string) []byte {
+		return wsproto.AppendFrame(nil, wsproto.Frame{Opcode: op, Fin: true, Compressed: true, Masked: true}, []byte(payload))
+	}
+	pack := func(s string) string { return string(wsproto.AppendDeflate(nil, []byte(s), nil, 15, 9)) }
+	for name, tt := range map[string]struct {
+		in   []byte
+		code int
+	}{
+		"no deflated data":  {deflated(wsproto.Binary, "\xff\xff\xff"), 1007},
+		"text that is none": {deflated(wsproto.Text, pack("\xc3(")), 1007},
+		"too large":         {deflated(wsproto.Binary, pack(strings.Repeat("x", 1001))), 1009},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			everywhere(t, func(t *testing.T, open func(websocket.Config) *site) {
+				ends := make(chan error, 1)
+				s := open(websocket.Config{
+					ReadLimit: 1000, Compression: websocket.Compression{Enabled: true}, OnClose: func(_ *websocket.Conn, err error) { ends <- err },
+				})
+				r := s.open(t, strings.Replace(hello, "\r\n\r\n", "\r\n"+deflateHello, 1))
+				begin := time.Now()
+				r.send(tt.in)
+				if got := r.frame(); !strings.HasPrefix(got, fmt.Sprintf("close %d ", tt.code)) {
+					t.Errorf("answered by %q", got)
+				}
+				r.want("EOF")
+				if d := time.Since(begin); d != 0 {
+					t.Errorf("closed after %v", d)
+				}
+				r.Close()
+				err := <-ends
+				if e, ok := errors.AsType[*websocket.ProtocolError](err); !ok || e.Code != tt.code {
+					t.Errorf("ended with %v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestCallbacks_PanicIsOneConnections(t *testing.T) {
 	for name, cfg := range map[string]websocket.Config{
 		"OnOpen":              {OnOpen: func(*websocket.Conn) { panic("oh") }},

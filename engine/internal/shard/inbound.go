@@ -12,7 +12,7 @@ import (
 // turn is how many bytes of one stream are read, at least, before the others have their turn.
 const turn = 64 << 10
 
-// inbound is the part of a stream that listens to its peer. All but resumed is for the shard's goroutine.
+// inbound is the part of a stream that listens to its peer. But for what is atomic it is for the shard's goroutine.
 type inbound struct {
 	to      park.Inbound
 	rest    []byte  // was read and not taken
@@ -24,6 +24,7 @@ type inbound struct {
 	spoke   bool    // what was said went out last
 	until   instant // when the owner has to have finished that has had enough
 	resumed atomic.Bool
+	sated   atomic.Bool // the owner has had enough
 	said    atomic.Pointer[[]byte]
 }
 
@@ -39,6 +40,14 @@ func (s *Stream) Resume() {
 func (s *Stream) Say(frame []byte) {
 	if s.in != nil {
 		s.in.said.Store(&frame)
+		s.shard.ready(s)
+	}
+}
+
+// Enough implements [park.Driver].
+func (s *Stream) Enough() {
+	if s.in != nil {
+		s.in.sated.Store(true)
 		s.shard.ready(s)
 	}
 }
@@ -105,16 +114,7 @@ func (s *Stream) listen(now instant) {
 		k, next := in.to.OnData(p)
 		switch {
 		case next == park.Enough:
-			in.enough, in.rest = true, nil
-			if s.state == parting {
-				s.hangUp(now)
-				return
-			}
-			if in.until = math.MaxInt64; s.pace.Parting > 0 {
-				in.until = now.add(s.pace.Parting)
-			}
-			s.shard.wheel.hang(&s.timer, s.next(now))
-			s.drain(now)
+			s.deafen(now)
 			return
 		case next == park.Pause && s.state != parting:
 			if len(in.rest) > 0 {
@@ -130,6 +130,21 @@ func (s *Stream) listen(now instant) {
 		}
 	}
 	s.again()
+}
+
+// deafen has nothing of what the peer sends reach its owner any more.
+func (s *Stream) deafen(now instant) {
+	in := s.in
+	in.enough, in.rest = true, nil
+	if s.state == parting {
+		s.hangUp(now)
+		return
+	}
+	if in.until = math.MaxInt64; s.pace.Parting > 0 {
+		in.until = now.add(s.pace.Parting)
+	}
+	s.shard.wheel.hang(&s.timer, s.next(now))
+	s.drain(now)
 }
 
 // gone is the end of a peer that was listened to.

@@ -232,6 +232,9 @@ func (s *Shard) prepare(st *Stream, now instant) {
 	if st.state == arriving {
 		st.arrive(now)
 	}
+	if in := st.in; in != nil && in.sated.Load() && !in.enough && (st.state == streaming || st.state == parting) {
+		st.deafen(now)
+	}
 	if st.state == closed || st.state != streaming && !st.cut.Load() {
 		return
 	}

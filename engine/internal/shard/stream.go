@@ -190,7 +190,7 @@ func (s *Stream) drain(now instant) {
 func (s *Stream) finish(now instant) {
 	s.reason = s.member.End(nil)
 	s.accept()
-	if s.in == nil || s.in.enough || s.pace.Parting <= 0 {
+	if s.in == nil || s.in.enough || s.in.sated.Load() || s.pace.Parting <= 0 {
 		s.hangUp(now)
 		return
 	}
