@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,14 +103,18 @@ func (s *server) publishAll() error {
 	return s.site.publish("", text(everyone, s.all, "tick", eventSize))
 }
 
-// noise is what compresses to half its size, so that it takes place in the buffers of those who stall.
+// noise is words in random order: what compresses, but still takes place in the buffers of those who stall.
 var noise = func() string {
-	b := make([]byte, 16<<10)
 	rng := rand.New(rand.NewPCG(1, 2))
-	for i := range b {
-		b[i] = 'a' + byte(rng.IntN(16))
+	words := make([]string, 64)
+	for i := range words {
+		words[i] = strconv.FormatUint(rng.Uint64()>>20, 36) + " "
 	}
-	return string(b)
+	var b strings.Builder
+	for b.Len() < 16<<10 {
+		b.WriteString(words[rng.IntN(len(words))])
+	}
+	return b.String()
 }()
 
 // text is that of an event.
@@ -206,6 +211,12 @@ func (s *server) soak(ctx context.Context, cfg config, command func() *exec.Cmd)
 		return nil, fmt.Errorf("the first clients' departure: %w", err)
 	}
 	r := &report{Kind: cfg.kind, Streams: cfg.streams, start: measure()}
+	for calm := 0; calm < 5; calm++ { // what those clients had is still ending
+		time.Sleep(50 * time.Millisecond)
+		if m := measure(); m.goroutines < r.start.goroutines || m.fds < r.start.fds {
+			r.start, calm = m, 0
+		}
+	}
 	fmt.Fprintf(cfg.log, "start: %v\n", r.start)
 	cmd := command()
 	cmd.Env = append(os.Environ(), clientVariable+"=1")
