@@ -145,7 +145,9 @@ func (c *client) whole(compressed bool) error {
 func (c *client) goodbye(conn net.Conn, stood time.Duration) error {
 	farewell := clientFrame(wsproto.Close, wsproto.AppendClosePayload(nil, wsproto.NormalClosure, ""))
 	err := c.socket.send(farewell)
-	asked := c.socket.asked // what is asked behind the close frame is not answered
+	asked := c.socket.asked
+	// What comes behind the close frame may meet a socket that is closed, whose reset takes away what was not read yet.
+	c.socket.send = func([]byte) error { return nil }
 	buf := make([]byte, 2<<10)
 	for err == nil {
 		_ = conn.SetReadDeadline(time.Now().Add(patience / 2))
