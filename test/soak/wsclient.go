@@ -160,7 +160,9 @@ func (c *client) goodbye(conn net.Conn, stood time.Duration) error {
 	switch {
 	case c.socket.close == wsproto.TryAgainLater:
 		c.Closed++
-	case stood > maxStall/2 && c.socket.close == 0:
+	case stood > maxStall/4 && c.socket.close == 0:
+		// The hub had closed it as too slow, waited for its answer and then went: this close met a socket that was gone, and
+		// the reset took away what was not read yet.
 		c.GivenUp++
 	case !errors.Is(err, io.EOF) || c.socket.close == 0:
 		return fmt.Errorf("close: %w, with code %d", err, c.socket.close)
