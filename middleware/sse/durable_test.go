@@ -34,7 +34,7 @@ func onRedisLog(t *testing.T, addr string) durable {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return durable{l, func(context.Context) error { return errors.Join(l.Close(), client.Close()) }}
+	return durable{l, func(ctx context.Context) error { return errors.Join(l.Close(ctx), client.Close()) }}
 }
 
 func onKV(t *testing.T, kv store.KV, async bool) durable {
