@@ -58,6 +58,7 @@ func serve(addr, server string, follow bool, pace time.Duration) error {
 	if err != nil {
 		return err
 	}
+	defer func() { _ = store.Close(context.Background()) }() // what is under way is stored first
 	w := &writer{ctx: ctx, redis: client, store: store, pace: pace}
 	defer w.working.Wait()
 	defer stop()

@@ -34,7 +34,7 @@ func onRedisLog(t *testing.T, addr string) durable {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return durable{l, func(context.Context) error { return errors.Join(l.Close(), client.Close()) }}
+	return durable{l, func(ctx context.Context) error { return errors.Join(l.Close(ctx), client.Close()) }}
 }
 
 func onKV(t *testing.T, kv store.KV, async bool) durable {
@@ -258,5 +258,47 @@ func TestDurable_ProcessesShare(t *testing.T) {
 				t.Errorf("%d events came, want %d", len(got), want)
 			}
 		})
+	}
+}
+
+// TestDurable_AsyncAppendLetsMemoryForget publishes far more than memory keeps: what is stored is forgotten, and served from
+// the store.
+func TestDurable_AsyncAppendLetsMemoryForget(t *testing.T) {
+	kv := store.NewMemoryKV(store.MemoryConfig{})
+	t.Cleanup(func() { kv.Close() })
+	s, err := sse.NewKVReplayStore(sse.KVReplayStoreConfig{KV: kv, AsyncAppend: true, MaxEvents: 10_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close(context.Background()) })
+	b := newBroker(t, sse.BrokerConfig{ReplayStore: s, History: 16, SubscriberBuffer: 16, HistoryAge: time.Millisecond})
+	const events = 3000
+	first := publish(t, b, "0")
+	for n := 1; n <= events; n++ {
+		for {
+			_, err := b.Publish(t.Context(), event(fmt.Sprint(n)))
+			if err == nil {
+				break
+			}
+			is(t, "a publisher that is faster than the store", err, sse.ErrStoreBehind)
+			if err := s.(sse.Flusher).Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.(sse.Flusher).Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	epoch, head, err := s.Open(t.Context(), sse.DefaultStream)
+	if stored := s.(sse.Flusher).Stored(sse.DefaultStream); err != nil || stored != head {
+		t.Errorf("with nothing under way %d is stored, want the head %d of %s (%v)", stored, head, epoch, err)
+	}
+	publish(t, b, fmt.Sprint(events+1)) // memory is tidied by whoever publishes
+	if st := b.Stats(); st.HistoryEvents > events/2 {
+		t.Errorf("%d events are in memory, though all are stored and 16 wanted", st.HistoryEvents)
+	}
+	equal(t, "from the beginning", listen(t, b, first).until(fmt.Sprint(events+1)), numbers(1, events+1)...)
+	if st := b.Stats(); st.StoreReads == 0 || st.Resyncs != 0 {
+		t.Errorf("%d reads of the store and %d resyncs, want some and none", st.StoreReads, st.Resyncs)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/goceleris/celeris/middleware/store"
 )
 
-// ErrStoreClosed means that the replay store is closed.
+// ErrStoreClosed means that a [ReplayStore] is closed.
 var ErrStoreClosed = errors.New("sse: replay store is closed")
 
 const (

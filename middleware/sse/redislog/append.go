@@ -87,7 +87,7 @@ func (l *Log) enqueue(stream string, p *pending) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return ErrClosed
+		return sse.ErrStoreClosed
 	}
 	b := l.batchers[stream]
 	if b == nil {

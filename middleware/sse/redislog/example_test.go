@@ -20,7 +20,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer history.Close()
+	defer history.Close(context.Background())
 	broker, err := sse.NewBroker(sse.BrokerConfig{ReplayStore: history})
 	if err != nil {
 		log.Fatal(err) // Redis doesn't answer
@@ -43,7 +43,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer history.Close()
+	defer history.Close(context.Background())
 
 	app := celeris.New(celeris.Config{})
 	app.GET("/answers/{id}", sse.New(sse.Config{

@@ -214,3 +214,31 @@ func TestFault_ReadOnly(t *testing.T) {
 			}
 		})
 }
+
+// TestClose_ReturnsWithItsContext closes while Redis says nothing about an append.
+func TestClose_ReturnsWithItsContext(t *testing.T) {
+	server := testserver.Redis(t)
+	l := open(t, Config{Client: connect(t, server, long)})
+	fillLog(t, l, "s", 1)
+	batchers := func() int { l.mu.Lock(); defer l.mu.Unlock(); return len(l.batchers) }
+	until(t, "nothing is under way", func() bool { return batchers() == 0 })
+	server.Pause()
+	appended := make(chan error, 1)
+	go func() {
+		_, _, err := l.Append(context.Background(), "s", numbered(2))
+		appended <- err
+	}()
+	until(t, "the append is under way", func() bool { return batchers() == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := l.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Close = %v, want context.DeadlineExceeded", err)
+	}
+	server.Resume()
+	if err := <-appended; err != nil {
+		t.Errorf("the append that was under way: %v", err)
+	}
+	if err := l.Close(t.Context()); err != nil {
+		t.Errorf("Close again = %v, want nil", err)
+	}
+}

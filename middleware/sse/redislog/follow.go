@@ -14,7 +14,7 @@ import (
 const verifyEvery = 2 * time.Second
 
 // Follow implements [sse.Follower]. A record that is damaged is a hole. That the stream was lost is noticed within two
-// seconds, that it was replaced with the next record. It ends with [ErrClosed] when the Log is closed.
+// seconds, that it was replaced with the next record. It ends with [sse.ErrStoreClosed] when the Log is closed.
 func (l *Log) Follow(ctx context.Context, stream, lastID string) iter.Seq2[sse.Record, error] {
 	return func(yield func(sse.Record, error) bool) {
 		k, c, err := l.seek(stream, lastID)
@@ -60,7 +60,7 @@ func (l *Log) follow(ctx context.Context, k keys, c cursor, yield func(sse.Recor
 		}
 		if f == nil {
 			if f = l.join(k.log, c.position); f == nil {
-				return ErrClosed
+				return sse.ErrStoreClosed
 			}
 		}
 		verify.Reset(every)

@@ -3,7 +3,6 @@ package redislog
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -12,9 +11,6 @@ import (
 
 	"github.com/goceleris/celeris/middleware/sse"
 )
-
-// ErrClosed reports a call of a [Log] that is closed.
-var ErrClosed = errors.New("redislog: log is closed")
 
 // Log is a set of streams in Redis. All methods may be called concurrently, and by any number of processes.
 type Log struct {
@@ -51,17 +47,27 @@ func New(cfg Config) (*Log, error) {
 	}, nil
 }
 
-// Close ends all calls of Follow, refuses further calls with [ErrClosed], and returns when nothing of the Log runs any
-// more: appends under way are finished first, for which the client's ReadTimeout is the limit. It leaves the client open.
-func (l *Log) Close() error {
+// Close ends all calls of Follow, refuses further calls with [sse.ErrStoreClosed], and returns when nothing of the Log runs
+// any more: appends under way are finished first, for which the client's ReadTimeout is the limit. When ctx ends before,
+// it returns ctx's error, and they end by themselves. It may be called more than once and leaves the client open.
+func (l *Log) Close(ctx context.Context) error {
 	l.mu.Lock()
 	if !l.closed {
 		l.closed = true
 		close(l.closing)
 	}
 	l.mu.Unlock()
-	l.running.Wait()
-	return nil
+	done := make(chan struct{})
+	go func() {
+		l.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("redislog: close: %w", context.Cause(ctx))
+	}
 }
 
 // begin counts something that runs, which ends with running.Done. It reports false when the Log is closed.
@@ -82,7 +88,7 @@ func (l *Log) do(ctx context.Context, f func() error) error {
 		return context.Cause(ctx)
 	}
 	if !l.begin() {
-		return ErrClosed
+		return sse.ErrStoreClosed
 	}
 	if ctx.Done() == nil {
 		defer l.running.Done()

@@ -249,22 +249,22 @@ func TestClose_EndsFollowersAndRefusesCalls(t *testing.T) {
 				close(following)
 				continue
 			}
-			if !errors.Is(err, ErrClosed) {
-				t.Errorf("Follow ended with %v, want ErrClosed", err)
+			if !errors.Is(err, sse.ErrStoreClosed) {
+				t.Errorf("Follow ended with %v, want ErrStoreClosed", err)
 			}
 		}
 	})
 	<-following
-	if err := l.Close(); err != nil {
+	if err := l.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
 	wg.Wait()
 	_, _, openErr := l.Open(t.Context(), "s")
 	_, _, appendErr := l.Append(t.Context(), "s", numbered(1))
 	_, sinceErr := collect(l.Since(t.Context(), "s", ""))
-	for _, err := range []error{openErr, appendErr, sinceErr, l.Close()} {
-		if err != nil && !errors.Is(err, ErrClosed) {
-			t.Errorf("after Close: %v, want ErrClosed", err)
+	for _, err := range []error{openErr, appendErr, sinceErr, l.Close(t.Context())} {
+		if err != nil && !errors.Is(err, sse.ErrStoreClosed) {
+			t.Errorf("after Close: %v, want ErrStoreClosed", err)
 		}
 	}
 	if openErr == nil || appendErr == nil || sinceErr == nil {

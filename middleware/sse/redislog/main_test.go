@@ -1,6 +1,7 @@
 package redislog
 
 import (
+	"context"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -37,7 +38,7 @@ func open(t testing.TB, cfg Config) *Log {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
+		if err := l.Close(context.Background()); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	})

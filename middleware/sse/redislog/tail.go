@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/goceleris/celeris/middleware/sse"
 )
 
 const (
@@ -100,7 +102,7 @@ func (f *follower) wait(ctx context.Context, position uint64, verify <-chan time
 		case <-verify:
 			return nil, false, nil
 		case <-f.tail.log.closing:
-			return nil, true, ErrClosed
+			return nil, true, sse.ErrStoreClosed
 		case <-ctx.Done():
 			return nil, true, context.Cause(ctx)
 		}
