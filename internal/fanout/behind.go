@@ -23,7 +23,7 @@ func (m *Member) behind(c *Core) (frames int, known bool) {
 	}
 	frames, _, known = m.due(c.Head())
 	if m.loss.reason != "" && m.loss.reason != New {
-		frames += m.loss.dropped
+		frames += int(m.loss.dropped)
 		known = known && !m.loss.unknown
 	}
 	return frames, known

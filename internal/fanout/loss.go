@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"log/slog"
+	"math"
 )
 
 // fall records that the member's next frame is gone.
@@ -23,7 +24,7 @@ func (m *Member) drop(reason string, head Position, frames int, known bool) {
 	if m.loss.reason == "" || m.loss.reason == New {
 		m.loss = loss{reason: reason}
 	}
-	m.loss.dropped += frames
+	m.loss.dropped = int32(min(int(m.loss.dropped)+frames, math.MaxInt32))
 	m.loss.unknown = m.loss.unknown || !known
 	m.cursor = max(m.cursor, head)
 	m.latest, m.skipped, m.left, m.feed = false, 0, nil, nil
@@ -94,7 +95,7 @@ func (m *Member) told(n Notice) {
 func (m *Member) notice(head Position) Notice {
 	n := Notice{Reason: m.loss.reason, Epoch: m.core.epoch, Position: head, Stamped: true}
 	if frames, _, ok := m.due(head); ok && !m.loss.unknown {
-		n.Dropped = m.loss.dropped + frames
+		n.Dropped = int(m.loss.dropped) + frames
 	}
 	return n
 }

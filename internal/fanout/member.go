@@ -91,21 +91,21 @@ type Member struct {
 	drained  chan struct{} // see Drained; nil while nobody waits
 	skipped  int32         // that it has not been told of
 	asked    int32         // snapshots asked for
-	deciding bool          // OnSlow runs
 
-	watched bool                          // in pump.slow; for the pump only
-	depth   int32                         // of the private queue in frames; never changed
-	weight  int                           // of it in bytes, no bound if 0; never changed
-	window  uint8                         // see Takes; never changed
-	owner   Owner                         // never changed
-	sending atomic.Int64                  // since when one call of the transport has been taking bytes, Unix nanoseconds; 0 between calls
-	room    atomic.Pointer[chan struct{}] // has a token when the private queue may have room; nil until somebody waits
+	deciding bool                          // OnSlow runs
+	watched  bool                          // in pump.slow; for the pump only, not guarded
+	window   uint8                         // see Takes; never changed
+	depth    int32                         // of the private queue in frames; never changed
+	weight   int                           // of it in bytes, no bound if 0; never changed
+	owner    Owner                         // never changed
+	sending  atomic.Int64                  // since when one call of the transport has been taking bytes, Unix nanoseconds; 0 between calls
+	room     atomic.Pointer[chan struct{}] // has a token when the private queue may have room; nil until somebody waits
 }
 
 // loss is a notice in the making.
 type loss struct {
 	reason  string // "" when there is none
-	dropped int
+	dropped int32
 	unknown bool      // the logs could not count
 	snap    *snapshot // nil if none was asked for
 }

@@ -64,7 +64,7 @@ var mutants = []mutant.Mutant{
 	{Name: "notice has the head of the decision", Edits: []mutant.Edit{
 		{"loss.go", "n := m.notice(head)\n\tm.cursor", "n := m.notice(m.cursor)\n\tm.cursor"}}},
 	{Name: "loss forgets what was dropped before", Edits: []mutant.Edit{
-		{"loss.go", "n.Dropped = m.loss.dropped + frames", "n.Dropped = frames + 1"}}},
+		{"loss.go", "n.Dropped = int(m.loss.dropped) + frames", "n.Dropped = frames + 1"}}},
 	{Name: "goes on behind a snapshot from the head", Edits: []mutant.Edit{
 		{"loss.go", "m.cursor = max(m.cursor, l.snap.notice.Position)", "m.cursor = head"}}},
 	{Name: "drops while a snapshot waits", Env: "FANOUT_SEEDS=3000", Edits: []mutant.Edit{

@@ -34,30 +34,30 @@ type Event struct {
 // Parser takes the frames of one direction of a connection apart. Its zero value reads a client's frames, without
 // compression and without a limit. After an error it stays at that error.
 type Parser struct {
+	// Limit bounds the payload of a message in bytes, as it is on the wire; that of a compressed one is bounded with some
+	// room, since it may be longer than what it stands for. Zero means no bound.
+	Limit int64
 	// FromServer says that the peer is a server, whose frames are not masked.
 	FromServer bool
 	// Deflate says that permessage-deflate was negotiated.
 	Deflate bool
-	// Limit bounds the payload of a message in bytes, as it is on the wire; that of a compressed one is bounded with some
-	// room, since it may be longer than what it stands for. Zero means no bound.
-	Limit int64
 
-	err     *Error
-	ctl     *[MaxControl]byte // of a control frame that came in pieces
-	left    int64             // of the payload of the frame
-	size    int64             // payload of the message, announced so far
-	key     uint32
+	message bool // within a message
+	deflate bool // and it is compressed
+	fin     bool
+	first   bool  // nothing of the message was yielded
+	payload bool  // within a frame's payload
 	need    uint8 // bytes that the header has, as far as known
 	got     uint8 // of them in head
 	ctlLen  uint8
 	op      Opcode // of the message
 	frame   Opcode // of the frame
 	head    [MaxHeader]byte
-	message bool // within a message
-	deflate bool // and it is compressed
-	fin     bool
-	first   bool // nothing of the message was yielded
-	payload bool // within a frame's payload
+	key     uint32
+	err     *Error
+	ctl     *[MaxControl]byte // of a control frame that came in pieces
+	left    int64             // of the payload of the frame
+	size    int64             // payload of the message, announced so far
 }
 
 // Next takes what it can from in and returns what it found, and how many bytes it consumed. A piece of a message ends

@@ -36,10 +36,10 @@ type box struct {
 	running bool           // somebody handles messages
 	opened  bool           // OnOpen was called
 	mute    bool           // OnMessage is called no more
+	over    bool           // the connection is closed
 	last    *CloseError    // the peer's close frame, not answered yet
 	bad     *ProtocolError // what the peer did wrong, not answered yet
 	why     error          // why nothing is read any more
-	over    bool           // the connection is closed
 	end     *engine.End
 	done    chan struct{} // closed when it is over; nil until somebody asks
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,9 +145,9 @@ func TestCallbacks_TakeMegabytesInFragmentsOfAByte(t *testing.T) {
 
 func TestCallbacks_EmptyMessagesAreHandledOneByOne(t *testing.T) {
 	const n = 100_000
-	seen := 0
+	var seen atomic.Int64
 	r := dialRaw(t, serveCeleris(t, websocket.Config{
-		OnMessage: func(*websocket.Conn, websocket.MessageType, []byte) { seen++ }, CloseTimeout: time.Minute,
+		OnMessage: func(*websocket.Conn, websocket.MessageType, []byte) { seen.Add(1) }, CloseTimeout: time.Minute,
 	}))
 	block := strings.Repeat(string(text("")), 1000)
 	for range n / 1000 {
@@ -154,7 +155,7 @@ func TestCallbacks_EmptyMessagesAreHandledOneByOne(t *testing.T) {
 	}
 	r.send(masked(wsproto.Close, true, "\x03\xe8"))
 	r.want("close 1000") // which is behind them
-	if seen != n {
-		t.Errorf("%d messages, want %d", seen, n)
+	if got := seen.Load(); got != n {
+		t.Errorf("%d messages, want %d", got, n)
 	}
 }

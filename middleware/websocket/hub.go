@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -270,6 +271,35 @@ func (h *Hub) Rooms() map[string]int {
 		}
 	}
 	return m
+}
+
+// Conns yields the connections that are in a room when the loop begins, in no order. They may be gone when they are
+// yielded. It looks at every connection of the hub.
+func (h *Hub) Conns(room string) iter.Seq[*Conn] {
+	return func(yield func(*Conn) bool) {
+		for _, c := range h.in(room) {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// in returns the connections in a room.
+func (h *Hub) in(room string) []*Conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.rooms[room]
+	if r == nil {
+		return nil
+	}
+	conns := make([]*Conn, 0, r.conns)
+	for c, s := range h.conns {
+		if slices.Contains(s.rooms, room) {
+			conns = append(conns, c)
+		}
+	}
+	return conns
 }
 
 // snapshot returns the connections of this moment.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -615,4 +616,37 @@ func TestHub_RefusesLargeMessages(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+func TestHub_ConnsAreThoseInARoom(t *testing.T) {
+	clubs(t, websocket.HubConfig{}, websocket.Config{}, func(t *testing.T, c *club) {
+		r, one := c.member(t, "a")
+		s, other := c.member(t, "b")
+		if err := c.Join(other, "a"); err != nil {
+			t.Fatal(err)
+		}
+		in := func(room string, want ...*websocket.Conn) {
+			t.Helper()
+			got := slices.Collect(c.Conns(room))
+			if len(got) != len(want) {
+				t.Errorf("%d are in %s, want %d", len(got), room, len(want))
+			}
+			for _, conn := range want {
+				if !slices.Contains(got, conn) {
+					t.Errorf("one is missing in %s", room)
+				}
+			}
+		}
+		in("a", one, other)
+		in("b", other)
+		in("c")
+		for conn := range c.Conns("a") { // a loop may change who is there, and end
+			c.Hub.Leave(conn, "a")
+		}
+		in("a")
+		s.Close()
+		synctest.Wait()
+		in("b")
+		r.Close()
+	})
 }

@@ -34,9 +34,9 @@ type input struct {
 type assembly struct {
 	begun      bool
 	compressed bool
+	text       wsproto.UTF8
 	typ        MessageType
 	data       []byte
-	text       wsproto.UTF8
 }
 
 func (in *input) init(cfg *settings, early []byte) {

@@ -78,7 +78,13 @@ var mutants = []mutant.Mutant{
 		{"poller_linux.go", "c.tls == nil || !errors.Is(c.flush(), shard.ErrRefused)", "c.tls == nil || !errors.Is(nil, shard.ErrRefused)"},
 		{"secure_linux.go", "\tif op.Err = c.flush(); op.Err != nil {\n\t\treturn\n\t}\n", ""}}},
 	{Name: "TLS: no answer to a request for keys", Run: "TestSecure_ChangesItsKeys", Edits: []mutant.Edit{
-		{"secure_linux.go", "\t\t_ = c.say(out) // if that fails the connection will tell\n", "\t\t_ = c.say(nil)\n"}}},
+		{"secure_linux.go", "err := c.say(s.out(p))", "err := c.say(s.out(p)[:0])"}}},
+	{Name: "TLS: no bound to answers", Run: "TestSecure_BoundsAnswersThatNobodyReads", Edits: []mutant.Edit{
+		{"secure_linux.go", "len(c.tls.rest)+len(b) > maxRest", "len(c.tls.rest)+len(b) < 0"}}},
+	{Name: "TLS: answers to early records are lost", Run: "TestSecure_AnswersWhatCameEarly", Edits: []mutant.Edit{
+		{"secure_linux.go", "rest: g.Out, ", ""}}},
+	{Name: "TLS: no alert", Run: "TestSecure_RefusesAnotherHandshake", Edits: []mutant.Edit{
+		{"secure_linux.go", "err := c.say(s.out(p))", "var err error\n\tif !over {\n\t\terr = c.say(s.out(p))\n\t}"}}},
 	{Name: "TLS: no close_notify", Run: "TestSecure_SaysThatItCloses", Edits: []mutant.Edit{
 		{"conn_linux.go", "\t\tc.part()\n", "\t\t_ = c.part\n"}}},
 	{Name: "TLS: a close_notify is no departure", Run: "TestSecure_CloseNotifyIsADeparture", Edits: []mutant.Edit{

@@ -18,11 +18,11 @@ type inbound struct {
 	rest    []byte  // was read and not taken
 	heard   instant // when the peer last sent something
 	asked   instant // when it was asked for a sign of life that has not come yet, or 0
+	until   instant // when the owner has to have finished that has had enough
 	paused  bool
 	enough  bool
-	listed  bool    // among the shard's readers
-	spoke   bool    // what was said went out last
-	until   instant // when the owner has to have finished that has had enough
+	listed  bool // among the shard's readers
+	spoke   bool // what was said went out last
 	resumed atomic.Bool
 	sated   atomic.Bool // the owner has had enough
 	said    atomic.Pointer[[]byte]
