@@ -107,6 +107,40 @@ func (p Request) Unpack(ctx context.Context) *http.Request {
 	return r.WithContext(ctx)
 }
 
+// PathValue is that of the request, without unpacking it.
+func (p Request) PathValue(name string) string {
+	pattern := p.skip(7)
+	value := ""
+	for n := range wildcards(pattern) {
+		if v := field(&p); n == name {
+			value = v
+		}
+	}
+	return value
+}
+
+// Header is the first value of a header of the request, without unpacking it.
+func (p Request) Header(name string) string {
+	name = http.CanonicalHeaderKey(name)
+	for range wildcards(p.skip(7)) {
+		field(&p)
+	}
+	for len(p) > 0 {
+		if n, v := field(&p), field(&p); n == name {
+			return v
+		}
+	}
+	return ""
+}
+
+// skip takes n fields off and returns the next.
+func (p *Request) skip(n int) string {
+	for range n {
+		field(p)
+	}
+	return field(p)
+}
+
 // What kind of address follows.
 const (
 	tcpMark  = "t"

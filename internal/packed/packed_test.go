@@ -37,6 +37,21 @@ func same(a, b *http.Request) string {
 			return what + ": " + x + " and " + y
 		}
 	}
+	if p, ok := Pack(a, someAddr); ok {
+		for name := range wildcards(a.Pattern) {
+			if got := p.PathValue(name); got != a.PathValue(name) {
+				return "packed " + name + ": " + got
+			}
+		}
+		for name := range a.Header {
+			if got := p.Header(strings.ToLower(name)); name == http.CanonicalHeaderKey(name) && got != a.Header.Get(name) {
+				return "packed " + name + ": " + got
+			}
+		}
+		if p.PathValue("nobody") != "" || p.Header("X-Nobody") != "" {
+			return "packed: something of nothing"
+		}
+	}
 	if a.ProtoMajor != b.ProtoMajor || a.ProtoMinor != b.ProtoMinor {
 		return "version"
 	}

@@ -156,9 +156,7 @@ func (b *box) add(ev wsproto.Event) error {
 	if m.typ == TextMessage && !m.compressed && (!m.text.Valid(ev.Payload) || ev.Last && !m.text.Complete()) {
 		return wsproto.ErrText
 	}
-	if m.data == nil {
-		m.data = takeBuffer(int(min(int64(len(ev.Payload))+b.parser.Pending(), piece)))
-	}
+	m.grow(len(ev.Payload), b.parser.Pending())
 	m.data = append(m.data, ev.Payload...)
 	if !ev.Last {
 		return nil
@@ -175,17 +173,41 @@ func (b *box) add(ev wsproto.Event) error {
 // small is what needs no buffer of its own size: many messages may wait.
 const small = 1 << 10
 
+// wide is how large a buffer may be that is used again.
+const wide = 5 * piece
+
+var wides = sync.Pool{New: func() any { return new(make([]byte, 0, wide)) }}
+
+// grow makes room for n bytes, and for the pending ones of the frame as far as a peer has earned it by what it sent.
+func (m *assembly) grow(n int, pending int64) {
+	need := len(m.data) + n
+	if m.data != nil && need <= cap(m.data) {
+		return
+	}
+	earned := int(min(int64(need)+pending, int64(max(piece, 4*need))))
+	b := takeBuffer(max(earned, 2*len(m.data)))
+	b = append(b, m.data...)
+	giveBuffer(m.data)
+	m.data = b
+}
+
 // takeBuffer returns an empty buffer for n bytes.
 func takeBuffer(n int) []byte {
-	if n <= small || n > piece {
+	switch {
+	case n <= small || n > wide:
 		return make([]byte, 0, n)
+	case n <= piece:
+		return (*buffers.Get().(*[]byte))[:0]
 	}
-	return (*buffers.Get().(*[]byte))[:0]
+	return (*wides.Get().(*[]byte))[:0]
 }
 
 func giveBuffer(b []byte) {
-	if cap(b) >= piece && cap(b) <= 4*piece {
-		b = b[:0]
+	b = b[:0]
+	switch {
+	case cap(b) >= wide && cap(b) <= 2*wide:
+		wides.Put(&b)
+	case cap(b) >= piece && cap(b) <= 4*piece:
 		buffers.Put(&b)
 	}
 }
@@ -500,10 +522,22 @@ func (b *box) listen(rest []byte) {
 	h := &hand{turn: make(chan struct{}, 1), nc: c.nc}
 	b.begin(h)
 	c.keepAlive()
-	buf := make([]byte, inputSize)
+	narrow := make([]byte, inputSize)
+	var broad *[]byte // for a large frame
 	for {
 		p := rest
 		if len(p) == 0 {
+			buf := narrow
+			switch large := b.parser.Pending() > inputSize; {
+			case large && broad == nil:
+				broad = wides.Get().(*[]byte)
+				fallthrough
+			case large:
+				buf = (*broad)[:cap(*broad)]
+			case broad != nil:
+				wides.Put(broad)
+				broad = nil
+			}
 			c.waiting.Store(time.Now().UnixNano())
 			n, err := c.nc.Read(buf)
 			c.waiting.Store(0)
@@ -537,6 +571,9 @@ func (b *box) listen(rest []byte) {
 				}
 			}
 		}
+	}
+	if broad != nil {
+		wides.Put(broad)
 	}
 	// Who handles the messages before the peer's last word may take his time, but not for ever.
 	limit := time.AfterFunc(c.cfg.CloseTimeout, func() { c.cut(ErrCloseTimeout) })

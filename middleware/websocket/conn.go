@@ -116,10 +116,10 @@ func (c *Conn) agree(d wsproto.Deflate) {
 }
 
 // Param is the part of the path that the route's wildcard of this name matched, unescaped, or "".
-func (c *Conn) Param(name string) string { return c.Request().PathValue(name) }
+func (c *Conn) Param(name string) string { return c.pathValue(name) }
 
 // Header is the first value of a header of the request, or "".
-func (c *Conn) Header(name string) string { return c.Request().Header.Get(name) }
+func (c *Conn) Header(name string) string { return c.headerValue(name) }
 
 // Subprotocol is the one that was chosen, or "".
 func (c *Conn) Subprotocol() string { return c.protocol }

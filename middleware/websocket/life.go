@@ -64,6 +64,26 @@ func (l *life) RemoteAddr() string {
 	return l.packed.RemoteAddr()
 }
 
+// pathValue is that of the request; neither it nor the context has to be made.
+func (l *life) pathValue(name string) string {
+	l.lifeMu.Lock()
+	defer l.lifeMu.Unlock()
+	if l.req != nil {
+		return l.req.PathValue(name)
+	}
+	return l.packed.PathValue(name)
+}
+
+// headerValue is the first value of a header of the request, as pathValue.
+func (l *life) headerValue(name string) string {
+	l.lifeMu.Lock()
+	defer l.lifeMu.Unlock()
+	if l.req != nil {
+		return l.req.Header.Get(name)
+	}
+	return l.packed.Header(name)
+}
+
 // Context has the values of the request's context and ends when nothing can be read any more: when the peer has closed
 // or is gone, or the connection was cut. [context.Cause] then tells why.
 func (l *life) Context() context.Context {

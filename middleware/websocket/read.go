@@ -100,18 +100,21 @@ func (c *Conn) ReadMessage(ctx context.Context) (MessageType, []byte, error) {
 	}
 	m := &c.in.msg
 	for {
-		if err := c.gather(ctx); err != nil {
-			return 0, nil, err
-		}
-		ev, err := c.next(ctx)
+		whole, err := c.gather(ctx)
 		if err != nil {
 			return 0, nil, err
 		}
-		if err := c.add(ev); err != nil {
-			return 0, nil, err
-		}
-		if !ev.Last {
-			continue
+		if !whole {
+			ev, err := c.next(ctx)
+			if err != nil {
+				return 0, nil, err
+			}
+			if err := c.add(ev); err != nil {
+				return 0, nil, err
+			}
+			if !ev.Last {
+				continue
+			}
 		}
 		data, err := c.inflate(m)
 		if err != nil {
@@ -166,8 +169,8 @@ func (c *Conn) inflate(m *assembly) ([]byte, error) {
 	return data, nil
 }
 
-// gather reads the rest of a large frame straight to where it is wanted, as much as comes at once.
-func (c *Conn) gather(ctx context.Context) error {
+// gather reads the rest of a large frame straight to where it is wanted. whole means that it was the message's last.
+func (c *Conn) gather(ctx context.Context) (whole bool, err error) {
 	in, m := c.in, &c.in.msg
 	for m.begun && in.r == in.w && in.parser.Pending() >= int64(len(in.buf)) {
 		if len(m.data) == cap(m.data) {
@@ -176,22 +179,23 @@ func (c *Conn) gather(ctx context.Context) error {
 			m.data = grown
 		}
 		room := m.data[len(m.data):cap(m.data)]
-		// The last byte comes through next, which sees the end of the message.
-		room = room[:min(int64(len(room)), in.parser.Pending()-1)]
+		room = room[:min(int64(len(room)), in.parser.Pending())]
 		n, err := c.fill(ctx, room)
 		if err != nil {
-			return err
+			return false, err
 		}
 		ev, _, err := in.parser.Next(room[:n])
 		if err != nil {
-			return c.violated(err)
+			return false, c.violated(err)
 		}
-		if err := c.check(m, ev.Payload, false); err != nil {
-			return err
+		if err := c.check(m, ev.Payload, ev.Last); err != nil {
+			return false, err
 		}
-		m.data = m.data[:len(m.data)+n]
+		if m.data = m.data[:len(m.data)+n]; ev.Last {
+			return true, nil
+		}
 	}
-	return nil
+	return false, nil
 }
 
 // next returns the next piece of a message. Control frames before it are dealt with.

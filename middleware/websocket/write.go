@@ -162,6 +162,14 @@ func (c *Conn) frame(f wsproto.Frame, payload []byte) (Outcome, error) {
 			return outcome(sent, err)
 		}
 	}
+	if n := f.HeaderLen(len(payload)) + len(payload); n > piece && n <= wide && c.manned != nil && c.pipe.raw != nil {
+		b := wsproto.AppendFrame(takeBuffer(n), f, payload)
+		if sent, tried, err := c.pipe.try(b); tried {
+			giveBuffer(b)
+			return outcome(sent, err)
+		}
+		return c.sendFrame(b)
+	}
 	return c.sendFrame(wsproto.AppendFrame(make([]byte, 0, f.HeaderLen(len(payload))+len(payload)), f, payload))
 }
 

@@ -44,6 +44,7 @@ func designs() []design {
 		{Name: "celeris-epoll", Label: "Celeris, epoll", Kind: ours, start: celerisOn(engine.Epoll), packs: true},
 		{Name: "celeris-iouring", Label: "Celeris, io_uring", Kind: ours, start: celerisOn(engine.IOUring), packs: true},
 		{Name: "celeris-std", Label: "Celeris, portable", Kind: ours, start: celerisOn(engine.Std), packs: true},
+		{Name: "celeris-handler", Label: "Celeris, Handler", Kind: ours, start: celerisHandler, packs: true},
 		{Name: "gorilla", Label: "gorilla/websocket, hub by hand", Kind: peer, start: newGorilla, packs: true},
 		{Name: "coder", Label: "coder/websocket, hub by hand", Kind: peer, start: newCoder, packs: true},
 		{Name: "gws", Label: "lxzan/gws, Broadcaster", Kind: peer, start: newGWS, packs: true},

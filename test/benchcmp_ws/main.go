@@ -117,6 +117,7 @@ func run(s Settings, say func(format string, args ...any)) (*Result, error) {
 	b.together(load{n: s.Subs}, scenarioPlan{single, s.Rounds, b.broadcast(1)}, scenarioPlan{burst, half, b.broadcast(100)})
 	b.together(load{n: s.Subs, deflate: true}, scenarioPlan{deflated, half, b.broadcast(1)})
 	b.alone(load{n: s.Many, warm: 200}, scenarioPlan{idle, 1, rest})
+	b.alone(load{n: s.Many, warm: 200, echo: true}, scenarioPlan{bare, 1, rest})
 	b.alone(load{n: s.Many}, scenarioPlan{many, half, b.broadcast(1)})
 	b.alone(load{n: 10 * s.Rooms, rooms: s.Rooms}, scenarioPlan{rooms, half, b.broadcast(1)})
 	return &b.Result, nil

@@ -18,6 +18,7 @@ const (
 	small    = "echo, 64 B"
 	large    = "echo, 64 KiB"
 	idle     = "idle"
+	bare     = "idle, in no room"
 )
 
 // columns are the figures of the table. All are medians; CPU is the server's, user and system.
@@ -35,6 +36,7 @@ var columns = []struct {
 	{"compressed, ns", deflated, "cpu", 1},
 	{"upgrade, µs", idle, "upgrade", 1000},
 	{"idle, B", idle, "rss", 1},
+	{"idle in no room, B", bare, "rss", 1},
 	{"idle goroutines", idle, "goroutines", 1},
 }
 
@@ -81,6 +83,7 @@ func (r *Result) summary() string {
 	put("burst_floor_ratio", r.ratio(burst, us(burst), "c-coalesced", "cpu"))
 	put("burst_peer_ratio", peers(burst))
 	put("idle_bytes", r.value(idle, parked, "rss"))
+	put("idle_bare_bytes", r.value(bare, parked, "rss"))
 	put("idle_goroutines", r.value(idle, parked, "goroutines"))
 	put("echo_vs_gws", r.ratio(small, us(small), "gws", "cpu"))
 	put("upgrade_vs_gorilla", r.ratio(idle, parked, "gorilla", "upgrade"))
