@@ -109,7 +109,7 @@ func (p Request) Unpack(ctx context.Context) *http.Request {
 
 // PathValue is that of the request, without unpacking it.
 func (p Request) PathValue(name string) string {
-	pattern := p.skip(7)
+	pattern := skip(&p, 7)
 	value := ""
 	for n := range wildcards(pattern) {
 		if v := field(&p); n == name {
@@ -122,7 +122,7 @@ func (p Request) PathValue(name string) string {
 // Header is the first value of a header of the request, without unpacking it.
 func (p Request) Header(name string) string {
 	name = http.CanonicalHeaderKey(name)
-	for range wildcards(p.skip(7)) {
+	for range wildcards(skip(&p, 7)) {
 		field(&p)
 	}
 	for len(p) > 0 {
@@ -134,7 +134,7 @@ func (p Request) Header(name string) string {
 }
 
 // skip takes n fields off and returns the next.
-func (p *Request) skip(n int) string {
+func skip(p *Request, n int) string {
 	for range n {
 		field(p)
 	}

@@ -267,14 +267,20 @@ func (s *server) soak(ctx context.Context, cfg config, command func() *exec.Cmd)
 // that compress, is there from then on.
 func (s *server) warm(ctx context.Context, k kind) error {
 	var readers sync.WaitGroup
-	defer readers.Wait()
+	var conns []net.Conn
+	defer func() {
+		for _, c := range conns {
+			c.Close()
+		}
+		readers.Wait()
+	}()
 	for t := range s.counts {
 		c := &client{orders: orders{Kind: k, Addr: s.addr, Topics: len(s.counts)}, ctx: ctx, i: 3}
 		conn, err := c.dial(t)
 		if err != nil {
 			return err
 		}
-		defer conn.Close()
+		conns = append(conns, conn)
 		readers.Go(func() { _, _ = io.Copy(io.Discard, conn) }) // until it is closed
 	}
 	if err := s.await(func() bool { return s.site.left() == len(s.counts) }); err != nil {

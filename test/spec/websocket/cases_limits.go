@@ -90,7 +90,7 @@ func floods() []Case {
 			err := repeated(20, neighbour)(c)
 			c.raw.Close()
 			c.ended = true
-			<-sent // it fails where the server doesn't read on, which is right
+			<-sent //nolint:errcheck // it fails where the server doesn't read on, which is right
 			return err
 		}),
 		framing(section, "a peer that goes in the middle of a frame delays nobody", say(message[:1000]), func(c *conn) error {
