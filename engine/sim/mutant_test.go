@@ -84,7 +84,7 @@ var mutants = []mutant.Mutant{
 	{Name: "takes an end behind the last word for a departure", Run: "TestEngine/EnoughIsNo", Edits: []mutant.Edit{
 		{"stream.go", "case over && s.state == streaming && s.in != nil:", "case false:"}}},
 	{Name: "does not wait for the peer's farewell", Run: "TestEngine/PartingWaits", Edits: []mutant.Edit{
-		{"stream.go", "if s.in == nil || s.in.enough || s.pace.Parting <= 0 {", "if true {"}}},
+		{"stream.go", "if s.in == nil || s.in.enough || s.in.sated.Load() || s.pace.Parting <= 0 {", "if true {"}}},
 	{Name: "waits for its owner's for ever", Run: "TestEngine/FarewellIsDue", Edits: []mutant.Edit{
 		{"inbound.go", "if now >= in.until {", "if false {"}}},
 	{Name: "blames a peer that it does not listen to", Run: "TestEngine/SilentPeer", Edits: []mutant.Edit{

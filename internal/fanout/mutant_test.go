@@ -82,7 +82,7 @@ var mutants = []mutant.Mutant{
 	{Name: "frames go on after removal", Edits: []mutant.Edit{
 		{"next.go", "if m.core == nil || m.removed || bound <= m.cursor {", "if m.core == nil || bound <= m.cursor {"}}},
 	{Name: "head is visible before the frame", Run: "TestStress", Tries: 20, Edits: []mutant.Edit{
-		{"core.go", "for _, t := range into {\n\t\tc.append(", "c.head.Store(uint64(p))\n\ttime.Sleep(1)\n\tfor _, t := range into {\n\t\tc.append("}}},
+		{"core.go", "for _, t := range into {\n\t\tc.append(", "e.head.Store(uint64(p))\n\ttime.Sleep(1)\n\tfor _, t := range into {\n\t\tc.append("}}},
 	{Name: "conflates across topics", Edits: []mutant.Edit{
 		{"segment.go", "return a.key == b.key && !slices", "return a.key == b.key || !slices"}}},
 	{Name: "conflates without saying so", Edits: []mutant.Edit{
