@@ -4,16 +4,13 @@ import (
 	"errors"
 )
 
-// warm is how many streams a process has before the idle ones come.
-const warm = 200
-
 // idle measures what streams cost that have nothing to do, and what it costs to accept them: one design after the
 // other, each alone.
 func (b *bench) idle() {
 	b.say("idle")
 	cells := map[string]Cell{}
 	for _, d := range b.Designs {
-		m := b.start(load{n: b.Settings.Idle, warm: warm}, func(e design) bool { return e.Name == d.Name })
+		m := b.start(load{n: b.Settings.Idle, warm: b.Settings.Warm}, func(e design) bool { return e.Name == d.Name })
 		if len(m.runners) == 0 {
 			cells[d.Name] = Cell{Failed: "did not start"}
 			continue

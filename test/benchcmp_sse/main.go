@@ -79,7 +79,7 @@ func compare() error {
 // is cut short because of the time), BENCHCMP_BENCHTIME how long a visit goes on publishing at least, BENCHCMP_SUBS how
 // many streams there are.
 func settings() (Settings, error) {
-	s := Settings{Subs: 1000, Rounds: 16, Visit: 250 * time.Millisecond, Idle: 8000, Few: 10, Many: 10_000, Topics: 100,
+	s := Settings{Subs: 1000, Rounds: 16, Visit: 250 * time.Millisecond, Idle: 8000, Warm: 200, Few: 10, Many: 10_000, Topics: 100,
 		Stall: 200, Fill: 8 << 20, Limited: os.Getenv("BENCHCMP_COUNT") == ""}
 	var err error
 	if s.Subs, err = strconv.Atoi(cmp.Or(os.Getenv("BENCHCMP_SUBS"), "1000")); err != nil {

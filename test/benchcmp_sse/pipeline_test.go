@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestRun_MeasuresEveryDesignInEveryScenario(t *testing.T) {
-	s := Settings{Subs: 20, Rounds: 2, Visit: time.Millisecond, Idle: 20, Few: 2, Many: 20, Topics: 5, Stall: 10, Fill: 1 << 17}
+	s := Settings{Subs: 20, Rounds: 2, Visit: time.Millisecond, Idle: 20, Warm: 4, Few: 2, Many: 20, Topics: 5, Stall: 10, Fill: 1 << 17}
 	r, err := run(s, benchkit.Client, t.Logf)
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,7 @@ type Settings struct {
 	Rounds    int           `json:"rounds"`
 	Visit     time.Duration `json:"visit_ns"` // how long one visit goes on publishing, at least
 	Idle      int           `json:"idle"`
+	Warm      int           `json:"warm"` // streams that a process has before the idle ones come
 	Few, Many int           // streams of the publish scenario
 	Topics    int           `json:"topics"`
 	Stall     int           `json:"stall"` // streams of that scenario

@@ -74,7 +74,7 @@ func (r *Result) tables() string {
 				spread(cell("publish many", d).values("publish"), microseconds),
 			}
 		})
-	fmt.Fprintf(&b, "### Idle streams\n\n%d of them beside %d that came before, after two collections; memory of the process, without the kernel's.\n\n", s.Idle, warm)
+	fmt.Fprintf(&b, "### Idle streams\n\n%d of them beside %d that came before, after two collections; memory of the process, without the kernel's.\n\n", s.Idle, s.Warm)
 	r.table(&b, []string{"memory", "goroutines", "CPU to accept", "time to accept"}, func(d design) []string {
 		c := cell("idle", d)
 		return []string{
