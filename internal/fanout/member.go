@@ -158,9 +158,8 @@ func (m *Member) Core() *Core {
 }
 
 // Open joins topics at the position that lastID names, at the head if it is "", or, for [Oldest], where the memory of all
-// of them begins. What was published since
-// then is due. If it cannot be served, the member's first frame is a notice. Until [Member.Start] more topics
-// can be opened, from the same position; after it a member without a core opens once.
+// of them begins. What was published since then is due. If it cannot be served, the member's first frame is a notice. Until
+// [Member.Start] more topics can be opened, from the same position; after it a member without a core opens once.
 func (c *Core) Open(m *Member, lastID string, topics ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

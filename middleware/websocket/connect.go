@@ -26,6 +26,7 @@ func (v *visit) connect(c *celeris.Context) (net.Conn, error) {
 	w := c.Response()
 	w.WriteHeader(http.StatusOK)
 	rc := http.NewResponseController(w)
+	// Those of the request. Behind a writer that can't lift them the connection ends with them, as a request would.
 	_ = rc.SetReadDeadline(time.Time{})
 	_ = rc.SetWriteDeadline(time.Time{})
 	if err := rc.Flush(); err != nil {
